@@ -1,0 +1,1 @@
+"""Sources, samples, prompts and packed rows."""

@@ -1,0 +1,45 @@
+"""The one exception that a user sees: what is wrong, where, and what to do next."""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Iterable
+
+
+class BenchError(Exception):
+    """A user's mistake or a broken input, told in one line and without a traceback.
+
+    Library code raises it; ``bench.cli`` prints it and exits with ``exit_code``.
+    """
+
+    exit_code = 2
+
+    def __init__(self, problem: str, *, hint: str) -> None:
+        """State the ``problem`` (what and where) and the ``hint`` (what to do next)."""
+        super().__init__(problem)
+        self.problem = problem
+        self.hint = hint
+
+    def __str__(self) -> str:
+        return f"{self.problem} — {self.hint}"
+
+
+class DataError(BenchError):
+    """An input file that is missing, truncated, changed or lacks a field."""
+
+    exit_code = 3
+
+
+class MachineError(BenchError):
+    """The machine cannot do it: a full disk, an unwritable folder, a missing tool."""
+
+    exit_code = 4
+
+
+def unknown(kind: str, name: str, valid: Iterable[str]) -> BenchError:
+    """The error for a ``name`` that does not exist, with the nearest valid ones."""
+    names = sorted(valid)
+    near = difflib.get_close_matches(name, names, n=3, cutoff=0.4)
+    listed = ", ".join(near or names[:12])
+    label = "did you mean" if near else "valid are"
+    return BenchError(f"unknown {kind} {name!r}", hint=f"{label}: {listed}")

@@ -1,0 +1,1 @@
+"""Decoding, and the rules that cut an answer out of it."""

@@ -1,0 +1,1 @@
+"""What people read: results.json, terminal, Markdown and HTML."""

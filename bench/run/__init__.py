@@ -1,0 +1,1 @@
+"""Running stages: order, processes, resume, provenance."""

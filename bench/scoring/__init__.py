@@ -1,0 +1,1 @@
+"""Suites, metrics, code quality and the sandbox."""

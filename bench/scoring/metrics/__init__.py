@@ -1,0 +1,1 @@
+"""Metrics as `evaluate.Metric` modules, loaded by path."""

@@ -1,0 +1,1 @@
+"""Static analysers of model-written code, one batched process per tool."""

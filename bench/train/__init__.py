@@ -1,0 +1,1 @@
+"""Bases, methods, the loss and the training run."""

@@ -1,0 +1,36 @@
+"""Options and fixtures that every test module shares."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")  # before torch: see bench/run/local.py
+
+import pytest
+
+ROOT = Path(__file__).parent.parent
+
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    parser.addoption("--mirror", type=Path, help="folder with the public sources, as fetched")
+    parser.addoption("--slow", action="store_true", help="also run tests that take minutes")
+
+
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    if config.getoption("--slow"):
+        return
+    for item in items:
+        if "slow" in item.keywords:
+            item.add_marker(pytest.mark.skip(reason="takes minutes; add --slow"))
+
+
+@pytest.fixture(scope="session")
+def mirror(request: pytest.FixtureRequest) -> Path:
+    """The mirror folder; tests that need it skip with a reason where it is absent."""
+    path = request.config.getoption("--mirror")
+    if path is None:
+        pytest.skip("needs the public sources: pytest --mirror DIR")
+    if not path.is_dir():
+        pytest.fail(f"--mirror {path} is not a folder")
+    return Path(path).resolve()
