@@ -1,13 +1,12 @@
 """A study: the grid with everything that decides it, parsed from one TOML file.
 
-``expand`` is the only place where a grid becomes cells; the noxfile, the planner, the
-runner and the reports all call it, so no list of cells is written by hand.
+``expand`` turns it into cells; the planner, the runner, the reports and (through
+``bench.grid.cells``) the noxfile all use the same function, so no list of cells is
+written by hand.
 """
 
 from __future__ import annotations
 
-import fnmatch
-import itertools
 import tomllib
 from collections.abc import Sequence
 from pathlib import Path
@@ -16,7 +15,8 @@ from typing import Annotated, Any, Literal
 import pydantic
 
 from bench.errors import BenchError, unknown
-from bench.records import METHODS, TASKS, TRACKS, Cell, Model, Track
+from bench.grid import cells
+from bench.records import METHODS, TASKS, TRACKS, Cell, Track
 
 STUDIES = Path(__file__).parent.parent / "studies"
 
@@ -203,28 +203,7 @@ def load(name: str) -> Study:
 
 def expand(study: Study) -> tuple[Cell, ...]:
     """The cells of a study, by size and then by method, each with the models it trains."""
-    multi = (Model("multi-task", study.tasks),)
-    single = tuple(Model(task, (task,)) for task in study.tasks)
-    return tuple(
-        Cell(f"{method}-{base.name}", method, base.name, single if method == "st-qlora" else multi)
-        for base, method in itertools.product(study.sizes, study.methods)
-    )
-
-
-def select(cells: Sequence[Cell], patterns: Sequence[str]) -> tuple[Cell, ...]:
-    """The cells whose id matches one of the shell-style patterns; all without patterns.
-
-    Raises:
-        BenchError: a pattern that matches nothing (the nearest ids are named).
-    """
-    for pattern in patterns:
-        if not any(fnmatch.fnmatch(cell.id, pattern) for cell in cells):
-            raise unknown("cell", pattern, (cell.id for cell in cells))
-    return tuple(
-        cell
-        for cell in cells
-        if not patterns or any(fnmatch.fnmatch(cell.id, pattern) for pattern in patterns)
-    )
+    return cells.expand((base.name for base in study.sizes), study.methods, study.tasks)
 
 
 def canonical(model: pydantic.BaseModel) -> dict[str, Any]:
