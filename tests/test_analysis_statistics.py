@@ -107,7 +107,7 @@ def test_adjustments_equal_statsmodels_and_leave_none_outside(adjust, method, p_
     family = [p for p in p_values if p is not None]
     inside = [p for p in adjusted if p is not None]
     if family:
-        np.testing.assert_array_equal(inside, multipletests(family, method=method)[1])
+        np.testing.assert_allclose(inside, multipletests(family, method=method)[1], rtol=1e-14)
         assert all(p <= q <= 1 for p, q in zip(family, inside, strict=True))
 
 
@@ -136,6 +136,9 @@ def test_bootstrap_is_seeded_ordered_and_inside_the_data(method, values, seed):
     if np.ptp(values) == 0:
         assert (interval.low, interval.reason) == (None, "all values are equal")
         return
+    if interval.reason == "the values vary too little":
+        assert method == "BCa" and np.ptp(values) < 1e-100
+        return
     assert interval.low <= interval.high
     assert min(values) - 1e-9 <= interval.low <= interval.high <= max(values) + 1e-9
     again = statistics.bootstrap_ci(values, seed=seed, resamples=200, method=method)
@@ -157,6 +160,8 @@ def test_bootstrap_of_a_paired_difference_resamples_pairs():
     assert 0.49 < interval.low < 0.5 < interval.high < 0.51
     equal = statistics.bootstrap_difference_ci(a, a, seed=1)
     assert (equal.low, equal.reason) == (None, "all differences are equal")
+    tiny = statistics.bootstrap_ci([0, 1e-253], seed=1)  # scipy gives NaN and a warning
+    assert (tiny.low, tiny.reason) == (None, "the values vary too little")
     assert statistics.bootstrap_ci([1], seed=1).reason == "fewer than two values"
     with pytest.raises(ValueError, match="finite"):
         statistics.bootstrap_ci([1, math.inf], seed=1)

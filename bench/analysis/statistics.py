@@ -8,6 +8,7 @@ a value that is not defined is None with a reason, never a number.
 from __future__ import annotations
 
 import dataclasses
+import warnings
 from collections.abc import Callable, Sequence
 from typing import Literal
 
@@ -126,19 +127,30 @@ def odds_ratio(a_only: int, b_only: int) -> float:
 
 def holm(p_values: Sequence[float | None]) -> list[float | None]:
     """Holm's step-down adjustment of one family; None stays None, outside the family."""
-    return _adjusted(p_values, "holm")
+    return _adjusted(p_values, _step_down)
 
 
 def benjamini_hochberg(p_values: Sequence[float | None]) -> list[float | None]:
     """The Benjamini-Hochberg adjustment of one family; None stays None, outside of it."""
-    return _adjusted(p_values, "fdr_bh")
+    return _adjusted(p_values, lambda family: multipletests(family, method="fdr_bh")[1])
 
 
-def _adjusted(p_values: Sequence[float | None], method: str) -> list[float | None]:
-    family = [p for p in p_values if p is not None]
-    if not family:
+def _step_down(family: Floats) -> Floats:
+    """Holm by hand: statsmodels collects garbage in every call of it, 20 ms a family."""
+    order = np.argsort(family)
+    factors = np.arange(family.size, 0, -1)
+    adjusted = np.empty_like(family)
+    adjusted[order] = np.minimum(np.maximum.accumulate(family[order] * factors), 1)
+    return adjusted
+
+
+def _adjusted(
+    p_values: Sequence[float | None], adjust: Callable[[Floats], Floats]
+) -> list[float | None]:
+    family = np.array([p for p in p_values if p is not None], dtype=np.float64)
+    if family.size == 0:
         return list(p_values)
-    adjusted = iter(multipletests(family, method=method)[1])
+    adjusted = iter(adjust(family))
     return [None if p is None else float(next(adjusted)) for p in p_values]
 
 
@@ -172,16 +184,20 @@ def bootstrap_ci(
         return Interval(None, None, "fewer than two values")
     if np.ptp(sample) == 0:
         return Interval(None, None, "all values are equal")
-    interval = scipy.stats.bootstrap(
-        (sample,),
-        np.mean,
-        confidence_level=confidence,
-        n_resamples=resamples,
-        batch=max(1, _NUMBERS_PER_BATCH // sample.size),
-        vectorized=True,
-        method=method,
-        rng=np.random.default_rng(seed),
-    ).confidence_interval
+    with warnings.catch_warnings(), np.errstate(invalid="ignore"):
+        warnings.simplefilter("ignore", scipy.stats.DegenerateDataWarning)
+        interval = scipy.stats.bootstrap(
+            (sample,),
+            np.mean,
+            confidence_level=confidence,
+            n_resamples=resamples,
+            batch=max(1, _NUMBERS_PER_BATCH // sample.size),
+            vectorized=True,
+            method=method,
+            rng=np.random.default_rng(seed),
+        ).confidence_interval
+    if not np.isfinite(interval).all():
+        return Interval(None, None, "the values vary too little")
     return Interval(float(interval.low), float(interval.high))
 
 
