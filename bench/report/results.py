@@ -1,0 +1,324 @@
+"""A run folder as data: ``results.json`` and the per-instance tables behind it.
+
+Everything that a report says comes from here, so a run can be reported again, or
+elsewhere, without its models. What was not measured is null with a reason, never 0.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import itertools
+import json
+import math
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any, TypedDict
+
+import pandas as pd
+
+from bench.errors import DataError
+from bench.grid.plan import BASE, GENERATE, SCORE, TRAIN
+from bench.grid.store import Store, write_atomic, writing
+from bench.grid.study import Study, expand
+from bench.records import SCHEMA, TRACKS, Cell, Outcome, StageRecord, Track
+
+MODEL_STAGES = (TRAIN, GENERATE, SCORE)
+BASE_STAGES = (BASE, GENERATE, SCORE)
+
+
+class TokenCounts(TypedDict):
+    """Slots computed, those without padding, those with a loss or emitted."""
+
+    processed: int
+    real: int
+    trained: int
+
+
+class StageEntry(TypedDict):
+    """One stage of a model; ``reason`` is set unless the outcome is ok."""
+
+    name: str
+    outcome: str
+    reason: str | None
+    wall_s: float | None
+    cpu_s: float | None
+    peak_rss_bytes: int | None
+    peak_device_bytes: int | None
+    tokens: TokenCounts | None
+
+
+class ModelEntry(TypedDict):
+    """One trained model of a cell. ``artifact_bytes``: its adapter or weights on disk."""
+
+    id: str
+    tasks: list[str]
+    stages: list[StageEntry]
+    artifact_bytes: int | None
+
+
+class CellEntry(TypedDict):
+    """A cell: ``notes`` has the reason of every metric that is null."""
+
+    id: str
+    method: str
+    size: str
+    outcome: str
+    models: list[ModelEntry]
+    metrics: dict[str, float | None]
+    notes: dict[str, str]
+
+
+class BaseEntry(TypedDict):
+    """A size's base model before any fine-tuning (zero-shot)."""
+
+    size: str
+    outcome: str
+    stages: list[StageEntry]
+    artifact_bytes: int | None
+    metrics: dict[str, float | None]
+    notes: dict[str, str]
+
+
+class Results(TypedDict):
+    """The content of results.json; ``notes`` explains what is null in the whole run."""
+
+    schema: int
+    study: str
+    provenance: dict[str, Any]
+    cells: list[CellEntry]
+    bases: list[BaseEntry]
+    notes: dict[str, str]
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class Run:
+    """What a run folder holds now. Records and scores are keyed by owner, see ``Store``."""
+
+    study: Study
+    cells: tuple[Cell, ...]
+    provenance: Mapping[str, Any]
+    records: Mapping[tuple[str, str], StageRecord]
+    metrics: Mapping[str, Mapping[str, float | None]]
+    notes: Mapping[str, Mapping[str, str]]
+    score_folders: Mapping[str, Path]
+
+
+def read(folder: Path, study: Study, keys: Mapping[str, str] | None = None) -> Run:
+    """Read the records and scores of a run folder.
+
+    ``keys`` maps a stage's id (``cells/mt-qlora-2m/multi-task/train``) to its present key;
+    a record of another key counts as not run. Without keys every record counts.
+
+    Raises:
+        DataError: a scores or provenance file that cannot be read.
+    """
+    store, cells = Store(folder), expand(study)
+    owners = {f"bases/{base.name}": BASE_STAGES for base in study.sizes}
+    owners |= {owner(cell, model.id): MODEL_STAGES for cell in cells for model in cell.models}
+    records, metrics, notes, score_folders = {}, {}, {}, {}
+    for name, stages in owners.items():
+        for stage in stages:
+            key = None if keys is None else keys.get(f"{name}/{stage}", "")
+            record = store.record(name, stage, key)
+            if record is not None:
+                records[name, stage] = record
+        scored = records.get((name, SCORE))
+        if scored is not None and scored.outcome is Outcome.OK:
+            score_folders[name] = store.path(name, SCORE)
+            scores = _read_json(score_folders[name] / "scores.json")
+            metrics[name] = scores.get("metrics", {})
+            notes[name] = scores.get("notes", {})
+    path = folder / "run.json"
+    provenance = _read_json(path) if path.is_file() else {}
+    return Run(study, cells, provenance, records, metrics, notes, score_folders)
+
+
+def owner(cell: Cell, model: str) -> str:
+    """The folder of a cell's model inside the run folder."""
+    return f"cells/{cell.id}/{model}"
+
+
+def _read_json(path: Path) -> dict[str, Any]:
+    try:
+        content = json.loads(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError) as error:
+        raise DataError(
+            f"{path}: {error}", hint="delete that stage's folder and give the same command again"
+        ) from None
+    if not isinstance(content, dict):
+        raise DataError(f"{path}: not a JSON object", hint="delete that stage's folder")
+    return content
+
+
+def results(run: Run) -> Results:
+    """The content of results.json: every cell of the grid, run or not, and the bases."""
+    keys = list(dict.fromkeys(key for scored in run.metrics.values() for key in scored))
+    return {
+        "schema": SCHEMA,
+        "study": run.study.name,
+        "provenance": dict(run.provenance),
+        "cells": [_cell(run, cell, keys) for cell in run.cells],
+        "bases": [_base(run, base.name, keys) for base in run.study.sizes],
+        "notes": _run_notes(run),
+    }
+
+
+def _cell(run: Run, cell: Cell, keys: Sequence[str]) -> CellEntry:
+    models: list[ModelEntry] = []
+    metrics: dict[str, float | None] = {}
+    notes: dict[str, str] = {}
+    for model in cell.models:
+        name = owner(cell, model.id)
+        stages = _stages(run, name, MODEL_STAGES)
+        models.append(
+            {
+                "id": model.id,
+                "tasks": list(model.tasks),
+                "stages": stages,
+                "artifact_bytes": _artifact_bytes(run, name, TRAIN),
+            }
+        )
+        found, missing = _metrics(run, name, keys, model.tasks, stages)
+        metrics |= found
+        notes |= missing
+    return {
+        "id": cell.id,
+        "method": cell.method,
+        "size": cell.size,
+        "outcome": _worst([stage for model in models for stage in model["stages"]]),
+        "models": models,
+        "metrics": {key: metrics[key] for key in keys if key in metrics},
+        "notes": notes,
+    }
+
+
+def _base(run: Run, size: str, keys: Sequence[str]) -> BaseEntry:
+    name = f"bases/{size}"
+    stages = _stages(run, name, BASE_STAGES)
+    metrics, notes = _metrics(run, name, keys, run.study.tasks, stages)
+    return {
+        "size": size,
+        "outcome": _worst(stages),
+        "stages": stages,
+        "artifact_bytes": _artifact_bytes(run, name, BASE),
+        "metrics": metrics,
+        "notes": notes,
+    }
+
+
+def _stages(run: Run, name: str, stages: Sequence[str]) -> list[StageEntry]:
+    """The stages of one owner; one without a record was skipped, and the reason says why."""
+    entries: list[StageEntry] = []
+    for stage in stages:
+        record = run.records.get((name, stage))
+        if record is not None:
+            entries.append(
+                {
+                    "name": stage,
+                    "outcome": record.outcome.value,
+                    "reason": record.reason,
+                    "wall_s": record.wall_s,
+                    "cpu_s": record.cpu_s,
+                    "peak_rss_bytes": record.peak_rss_bytes,
+                    "peak_device_bytes": record.peak_device_bytes,
+                    "tokens": None
+                    if record.tokens is None
+                    else {
+                        "processed": record.tokens.processed,
+                        "real": record.tokens.real,
+                        "trained": record.tokens.trained,
+                    },
+                }
+            )
+            continue
+        before = next((entry for entry in entries if entry["outcome"] != Outcome.OK), None)
+        reason = "not run" if before is None else f"{before['name']} ended: {before['outcome']}"
+        entries.append(
+            {
+                "name": stage,
+                "outcome": Outcome.SKIPPED.value,
+                "reason": reason,
+                "wall_s": None,
+                "cpu_s": None,
+                "peak_rss_bytes": None,
+                "peak_device_bytes": None,
+                "tokens": None,
+            }
+        )
+    return entries
+
+
+def _artifact_bytes(run: Run, name: str, stage: str) -> int | None:
+    record = run.records.get((name, stage))
+    return None if record is None else record.artifact_bytes
+
+
+def _worst(stages: Sequence[StageEntry]) -> str:
+    """The outcome of stages together: the first that failed by itself, else skipped or ok."""
+    bad = [stage["outcome"] for stage in stages if stage["outcome"] != Outcome.OK]
+    causes = [outcome for outcome in bad if outcome != Outcome.SKIPPED]
+    return (causes or bad or [Outcome.OK.value])[0]
+
+
+def _metrics(
+    run: Run, name: str, keys: Sequence[str], tasks: Sequence[str], stages: Sequence[StageEntry]
+) -> tuple[dict[str, float | None], dict[str, str]]:
+    """Every metric known of these tasks, null with a note where this owner lacks it."""
+    metrics: dict[str, float | None] = {}
+    notes: dict[str, str] = {}
+    failed = next((stage for stage in stages if stage["outcome"] != Outcome.OK), None)
+    for key in keys:
+        if key.partition("/")[0] not in tasks:
+            continue
+        value = run.metrics.get(name, {}).get(key)
+        metrics[key] = None if value is None or not math.isfinite(value) else float(value)
+        if metrics[key] is None:
+            told = run.notes.get(name, {}).get(key)
+            if told is None and failed is not None:
+                told = f"{failed['name']}: {failed['outcome']}: {failed['reason']}"
+            notes[key] = told or "the score stage gave no value"
+    return metrics, notes
+
+
+def _run_notes(run: Run) -> dict[str, str]:
+    """Reasons for what is null in every stage."""
+    measured = any(record.peak_device_bytes is not None for record in run.records.values())
+    return {} if measured else {"peak_device_bytes": "no GPU"}
+
+
+def tables(run: Run) -> dict[str, dict[str, dict[Track, pd.DataFrame]]]:
+    """The per-instance tables of the cells: suite -> cell id -> track -> table.
+
+    Raises:
+        DataError: a table that cannot be read.
+    """
+    found: dict[str, dict[str, dict[Track, pd.DataFrame]]] = {}
+    owners = ((cell.id, owner(cell, model.id)) for cell in run.cells for model in cell.models)
+    scored = [(cell, run.score_folders[name]) for cell, name in owners if name in run.score_folders]
+    for suite, (cell, folder), track in itertools.product(run.study.suites, scored, TRACKS):
+        path = folder / f"{suite.name}.{track.task}-{track.language}.csv"
+        if path.is_file():
+            found.setdefault(suite.name, {}).setdefault(cell, {})[track] = _read_table(path)
+    return found
+
+
+def _read_table(path: Path) -> pd.DataFrame:
+    try:
+        return pd.read_csv(
+            path, dtype={"id": "str", "part": "str"}, keep_default_na=False, na_values=[""]
+        )
+    except (OSError, ValueError) as error:
+        raise DataError(
+            f"{path}: {error}", hint="delete that stage's folder and give the same command again"
+        ) from None
+
+
+def write(path: Path, content: Results) -> None:
+    """Write results.json, whole or not at all.
+
+    Raises:
+        MachineError: the folder cannot be written.
+    """
+    text = json.dumps(content, indent=1, ensure_ascii=False, allow_nan=False)
+    with writing(path):
+        write_atomic(path, f"{text}\n".encode())
