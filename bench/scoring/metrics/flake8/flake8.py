@@ -1,0 +1,46 @@
+"""Flake8's violations per Python snippet (its default selection and line length).
+
+A snippet that does not parse has no value: Flake8 reports one E999 and what its tokenizer
+could still see. Not counted is the missing final newline (W292), which speaks of the
+file.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import evaluate
+
+import datasets
+from bench.scoring.admission import Column, Rows
+from bench.scoring.metrics import result
+from bench.scoring.quality import python, syntax
+
+OF_THE_FILE = {"W292"}
+
+
+class Flake8(evaluate.Metric):  # type: ignore[misc]
+    """``flake8_violations``; option ``names``: file names, one per instance."""
+
+    def _info(self) -> evaluate.MetricInfo:
+        return evaluate.MetricInfo(
+            description="Count of Flake8's violations.",
+            citation="Flake8, https://flake8.pycqa.org",
+            inputs_description="predictions: one Python snippet per instance",
+            features=datasets.Features({"predictions": datasets.Value("string")}),
+        )
+
+    def _compute(
+        self, predictions: list[str], names: Sequence[str] | None = None
+    ) -> dict[str, Any]:
+        stems = names or [f"output_{index:06d}" for index in range(len(predictions))]
+        violations: Column = []
+        reasons: list[str | None] = []
+        found = python.flake8(predictions, stems)
+        for code, messages in zip(predictions, found, strict=True):
+            why = python.CRASHED if messages is None else syntax.failure(code, "python")
+            reasons.append(why)
+            counted = [m for m in messages or () if m.code not in OF_THE_FILE]
+            violations.append(None if why else len(counted))
+        return result(Rows({"flake8_violations": violations}, reasons))

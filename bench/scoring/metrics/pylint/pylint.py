@@ -1,0 +1,85 @@
+"""Pylint's messages per Python snippet, counted by kind: error, warning, convention, refactor.
+
+- ``pylint_errors`` and so on (corrected): no value where the snippet does not parse. Not
+  counted is what speaks of the file instead of the code: the missing module docstring
+  (C0114), the missing final newline (C0304) and the module's name (C0103 on the module),
+  and, where the snippet is a piece of a project that is not there, names that it does not
+  define (E0602).
+- the same ``@published``: every message, as the study counts them; a snippet that does not
+  parse has one error and nothing else. Equal to a run of Pylint per file (R0801 aside).
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Sequence
+from typing import Any
+
+import evaluate
+
+import datasets
+from bench.scoring.admission import Column, Rows
+from bench.scoring.metrics import COLUMNS, result
+from bench.scoring.quality import python, syntax
+
+#: Pylint's letters in the order of the columns.
+LETTERS = "EWCR"
+OF_THE_FILE = {"C0114", "C0304"}
+MODULE_NAME = "C0103"
+UNDEFINED_NAME = "E0602"
+
+
+class Pylint(evaluate.Metric):  # type: ignore[misc]
+    """Messages per prediction.
+
+    Options, one value per instance: ``names`` (file names, default ``output_<n>``) and
+    ``standalone`` (False where the snippet belongs into a project; default True).
+    """
+
+    def _info(self) -> evaluate.MetricInfo:
+        return evaluate.MetricInfo(
+            description="Counts of Pylint's messages by kind, corrected and as published.",
+            citation="Pylint, https://pylint.readthedocs.io",
+            inputs_description="predictions: one Python snippet per instance",
+            features=datasets.Features({"predictions": datasets.Value("string")}),
+        )
+
+    def _compute(
+        self,
+        predictions: list[str],
+        names: Sequence[str] | None = None,
+        standalone: Sequence[bool] | None = None,
+    ) -> dict[str, Any]:
+        stems = names or [f"output_{index:06d}" for index in range(len(predictions))]
+        found = python.pylint(predictions, stems)
+        columns: dict[str, Column] = {name: [] for name in COLUMNS["pylint"]}
+        reasons: list[str | None] = []
+        for index, code in enumerate(predictions):
+            alone = standalone[index] if standalone is not None else True
+            row, why = count(found[index], syntax.failure(code, "python"), alone)
+            reasons.append(why)
+            for name, value in zip(columns, row, strict=True):
+                columns[name].append(value)
+        return result(Rows(columns, reasons))
+
+
+def count(
+    messages: Sequence[python.Message] | None, failure: str | None, standalone: bool
+) -> tuple[Column, str | None]:
+    """The eight values of a snippet (corrected, then published), and why any is missing.
+
+    ``messages`` is None where Pylint crashed on it, ``failure`` says why it does not parse.
+    """
+    if messages is None or any(message.code.startswith("F") for message in messages):
+        return [None] * (2 * len(LETTERS)), python.CRASHED
+    published = Counter(message.code[0] for message in messages)
+    own = Counter(message.code[0] for message in messages if _counts(message, standalone))
+    corrected: Column = [None if failure else own[letter] for letter in LETTERS]
+    return [*corrected, *(published[letter] for letter in LETTERS)], failure
+
+
+def _counts(message: python.Message, standalone: bool) -> bool:
+    if message.code == UNDEFINED_NAME:
+        return standalone
+    of_the_module = message.code == MODULE_NAME and not message.object
+    return message.code not in OF_THE_FILE and not (of_the_module and message.line == 1)
