@@ -1,0 +1,152 @@
+"""The stages of a study as a graph: what each builds on, its key, and what is left to do.
+
+Planning reads records and hashes sources; it imports nothing that executes a stage.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Sequence
+from typing import Any
+
+from bench.grid import keys
+from bench.grid.keys import Ingredients
+from bench.grid.store import State, Store
+from bench.grid.study import Study, TinyBase
+from bench.records import SCHEMA, Cell
+
+BASE, TRAIN, GENERATE, SCORE = "base", "train", "generate", "score"
+#: Rough relative cost of each stage of a model; only its order matters (longest first).
+_COST = {BASE: 6.0, TRAIN: 3.0, GENERATE: 3.0, SCORE: 1.0}
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class PlannedStage:
+    """One stage of one model or base. ``needs`` are the ids of the stages it builds on.
+
+    ``priority`` is the estimated length of the longest chain that begins with it.
+    """
+
+    owner: str
+    cell: str | None
+    method: str | None
+    size: str
+    model: str | None
+    tasks: tuple[str, ...]
+    stage: str
+    key: str
+    state: State
+    needs: tuple[str, ...]
+    priority: float
+
+    @property
+    def id(self) -> str:
+        """For example ``cells/mt-qlora-2m/multi-task/train``."""
+        return f"{self.owner}/{self.stage}"
+
+
+class _Planner:
+    def __init__(self, study: Study, store: Store, ingredients: Ingredients) -> None:
+        self._study = study
+        self._store = store
+        self._ingredients = ingredients
+        self.stages: dict[str, PlannedStage] = {}
+
+    def chain(
+        self,
+        stages: Sequence[str],
+        owner: str,
+        tasks: tuple[str, ...],
+        size: str,
+        needs: str | None = None,
+        cell: Cell | None = None,
+        model: str | None = None,
+    ) -> None:
+        """Add stages of one owner, each building on the one before."""
+        weight = _weight(self._study, size) * len(tasks)
+        left = sum(_COST[stage] for stage in stages)
+        for stage in stages:
+            method = cell.method if cell else None
+            config = keys.decides(self._study, stage, size=size, method=method, tasks=tasks)
+            upstream = [self.stages[needs].key] if needs else []
+            key = keys.stage_key(stage, config, self._ingredients, upstream)
+            planned = PlannedStage(
+                owner,
+                cell.id if cell else None,
+                method,
+                size,
+                model,
+                tasks,
+                stage,
+                key,
+                self._store.state(owner, stage, key),
+                (needs,) if needs else (),
+                # A base stands before all models of its size.
+                weight * (left + (sum(_COST.values()) if stage == BASE else 0)),
+            )
+            self.stages[planned.id] = planned
+            left -= _COST[stage]
+            needs = planned.id
+
+
+def plan(
+    study: Study, cells: Sequence[Cell], store: Store, ingredients: Ingredients
+) -> tuple[PlannedStage, ...]:
+    """All stages of some cells, with the bases of their sizes; needed ones come first."""
+    planner = _Planner(study, store, ingredients)
+    for size in dict.fromkeys(cell.size for cell in cells):
+        planner.chain((BASE, GENERATE, SCORE), f"bases/{size}", study.tasks, size)
+    for cell in cells:
+        for model in cell.models:
+            planner.chain(
+                (TRAIN, GENERATE, SCORE),
+                f"cells/{cell.id}/{model.id}",
+                model.tasks,
+                cell.size,
+                needs=f"bases/{cell.size}/{BASE}",
+                cell=cell,
+                model=model.id,
+            )
+    return tuple(planner.stages.values())
+
+
+def as_json(study: Study, cells: Sequence[Cell], stages: Sequence[PlannedStage]) -> dict[str, Any]:
+    """The plan as plain data; a stage that failed is one that is missing."""
+    listed: dict[str, list[dict[str, str]]] = {}
+    for stage in stages:
+        state = State.MISSING if stage.state is State.FAILED else stage.state
+        entry = {"name": stage.stage, "key": stage.key, "state": state.value}
+        listed.setdefault(stage.owner, []).append(entry)
+    return {
+        "schema": SCHEMA,
+        "study": study.name,
+        "bases": [
+            {"size": size, "stages": listed[f"bases/{size}"]}
+            for size in dict.fromkeys(cell.size for cell in cells)
+        ],
+        "cells": [
+            {
+                "id": cell.id,
+                "method": cell.method,
+                "size": cell.size,
+                "models": [
+                    {
+                        "id": model.id,
+                        "tasks": list(model.tasks),
+                        "stages": listed[f"cells/{cell.id}/{model.id}"],
+                    }
+                    for model in cell.models
+                ],
+            }
+            for cell in cells
+        ],
+    }
+
+
+def _weight(study: Study, size: str) -> float:
+    """How much one token costs at a size: a tiny base's parameters, else its rank."""
+    base = study.base(size)
+    if isinstance(base, TinyBase):
+        layer = base.hidden_size * (4 * base.hidden_size + 3 * base.intermediate_size)
+        return base.vocabulary * base.hidden_size + base.layers * layer
+    return 1.0 + list(study.sizes).index(base)

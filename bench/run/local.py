@@ -1,0 +1,161 @@
+"""Stages as processes of this machine, forked from one server with the libraries loaded.
+
+Loading torch, transformers, PEFT and bitsandbytes takes seconds of CPU time; a grid has
+dozens of stages. The server (``bench.run.server``) loads them once, a stage's process
+starts in milliseconds, and no stage can leave memory, threads or state to another.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import pickle
+import select
+import signal
+import socket
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from types import TracebackType
+from typing import Any, Self
+
+from bench.errors import MachineError
+from bench.run.child import Task
+from bench.run.server import MESSAGE_BYTES
+
+#: What every stage's process needs before its first import (see the design's "ML stack").
+ENVIRONMENT: Mapping[str, str] = {
+    # A spinning OpenMP thread on a busy core slows 4-bit dequantisation 300-fold.
+    "OMP_WAIT_POLICY": "PASSIVE",
+    "PYTHONHASHSEED": "0",
+    "CUBLAS_WORKSPACE_CONFIG": ":4096:8",  # deterministic cuBLAS
+    "TOKENIZERS_PARALLELISM": "false",
+    "HF_HUB_OFFLINE": "1",
+    "HF_DATASETS_OFFLINE": "1",
+    "HF_EVALUATE_OFFLINE": "1",
+    "TRANSFORMERS_OFFLINE": "1",
+    "HF_HUB_DISABLE_TELEMETRY": "1",
+}
+_THREADS = ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS")
+
+PRELOAD = ("torch", "transformers", "peft", "bitsandbytes", "accelerate", "bench.run.child")
+
+_SERVE = (
+    "import sys; sys.path[:] = {path!r}; "
+    "from bench.run.server import main; main({descriptor}, {modules!r})"
+)
+
+
+class Local:
+    """Starts stages in processes forked from a server, which starts with the first one.
+
+    ``threads`` is the number of cores for each stage; ``preload`` names the modules that
+    the server imports (absent ones are left to the stages that need them).
+    """
+
+    def __init__(self, threads: int = 1, preload: Sequence[str] = PRELOAD) -> None:
+        self.threads = threads
+        #: What loading took: ``cpu_s``, ``rss_bytes``, ``threads``, ``absent``.
+        self.ready: Mapping[str, Any] | None = None
+        self._preload = tuple(preload)
+        self._control: socket.socket | None = None
+        self._server: subprocess.Popen[bytes] | None = None
+        self._said = tempfile.TemporaryFile()  # noqa: SIM115 - closed in __exit__
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        if self._control is not None and self._server is not None:
+            self._control.close()  # the server ends its stages, then itself
+            if self.ready is None:
+                self._server.kill()  # it is still loading
+            self._server.wait()
+        self._said.close()
+
+    def start(self, task: Task, lock_fd: int | None) -> None:
+        """Start a stage. ``lock_fd`` stays open in its process for as long as that lives.
+
+        Raises:
+            MachineError: the server is gone.
+        """
+        if self._control is None:
+            self._launch(lock_fd)
+        assert self._control is not None
+        try:
+            self._control.sendall(pickle.dumps(task))
+        except OSError:
+            raise self._gone() from None
+
+    def poll(self, timeout_s: float) -> Mapping[str, Any] | None:
+        """The next message of the server or of a stage; None when none comes in time.
+
+        Raises:
+            MachineError: the server is gone.
+        """
+        if self._control is None:
+            time.sleep(timeout_s)
+            return None
+        poll = select.poll()
+        poll.register(self._control, select.POLLIN)
+        if not poll.poll(timeout_s * 1000):
+            return None
+        try:
+            packet = self._control.recv(MESSAGE_BYTES)
+        except OSError:
+            packet = b""
+        if not packet:
+            raise self._gone()
+        message: Mapping[str, Any] = json.loads(packet)
+        if message["event"] == "ready":
+            self.ready = message
+        return message
+
+    def stop(self, stage: str, how: signal.Signals) -> None:
+        """Send a signal to a stage's process; what it started ends with it."""
+        if self._control is not None:
+            try:
+                self._control.send(json.dumps({"id": stage, "signal": how}).encode())
+            except OSError:
+                raise self._gone() from None
+
+    def _launch(self, lock_fd: int | None) -> None:
+        ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+        path = [str(Path(entry).resolve()) for entry in sys.path]
+        code = _SERVE.format(path=path, descriptor=theirs.fileno(), modules=self._preload)
+        environment = {
+            **os.environ,
+            **ENVIRONMENT,
+            **dict.fromkeys(_THREADS, str(self.threads)),
+        }
+        passed = (theirs.fileno(),) if lock_fd is None else (theirs.fileno(), lock_fd)
+        self._server = subprocess.Popen(
+            [sys.executable, "-c", code],
+            env=environment,
+            pass_fds=passed,
+            stdin=subprocess.DEVNULL,
+            stdout=self._said,
+            stderr=self._said,
+            start_new_session=True,
+        )
+        theirs.close()
+        self._control = ours
+
+    def _gone(self) -> MachineError:
+        """The error for a server that ended by itself, with the last it said."""
+        code = self._server.wait() if self._server else None
+        self._said.seek(0)
+        lines = self._said.read().decode(errors="replace").strip().splitlines()
+        last = f": {lines[-1]}" if lines else ""
+        return MachineError(
+            f"the process that starts the stages ended with code {code}{last}",
+            hint="look for a lack of memory, and give the same command again",
+        )
