@@ -1,0 +1,167 @@
+"""The public files that studies read: where each comes from, and proof that it is that file.
+
+``datasets/sources.tsv`` lists them. Nothing is read before its size, SHA-256 and row count
+agree with the list; a file that was verified is remembered by size and modification time,
+so that the next run does not hash it again.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import csv
+import dataclasses
+import functools
+import hashlib
+import io
+import json
+import os
+import tempfile
+import zipfile
+from collections.abc import Callable, Mapping
+from pathlib import Path
+
+from bench.data.readers import read_bytes, read_lines
+from bench.errors import DataError, unknown
+
+ROOT = Path(__file__).parents[2]
+MANIFEST = ROOT / "datasets" / "sources.tsv"
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class Source:
+    """A public file. ``path`` is its place in a mirror folder.
+
+    It holds ``rows`` of ``unit`` (see ``UNITS``) and comes from ``source`` of the
+    ``repository`` at ``commit``; ``form`` is ``same``, ``gzip`` (of the source) or
+    ``derived`` (selected from it, as datasets/README.md says).
+    """
+
+    path: str
+    rows: int
+    unit: str
+    bytes: int
+    sha256: str
+    repository: str
+    commit: str
+    source: str
+    form: str
+    licence: str
+
+
+def _records(path: Path) -> int:
+    text = "\n".join(read_lines(path)).removeprefix("\ufeff")
+    return sum(1 for _ in csv.reader(io.StringIO(text, newline=""))) - 1
+
+
+def _files(path: Path) -> int:
+    with zipfile.ZipFile(path) as archive:
+        return sum(not entry.is_dir() for entry in archive.infolist())
+
+
+#: How the rows of a file are counted, by the manifest's ``unit``.
+UNITS: Mapping[str, Callable[[Path], int]] = {
+    "lines": lambda path: len(read_lines(path)),
+    "filled-lines": lambda path: sum(bool(line.strip()) for line in read_lines(path)),
+    "records": _records,
+    "keys": lambda path: len(json.loads(read_bytes(path))),
+    "questions": lambda path: len(json.loads(read_bytes(path))["questions"]),
+    "scripts": lambda path: len(json.loads(read_bytes(path))["scripts"]),
+    "files": _files,
+}
+
+
+@functools.cache
+def manifest(path: Path = MANIFEST) -> Mapping[str, Source]:
+    """Every public file by its path in a mirror.
+
+    Raises:
+        DataError: the manifest lacks a column, or a line of it is not whole.
+    """
+    names = [field.name for field in dataclasses.fields(Source)]
+    header, *lines = [line.split("\t") for line in read_lines(path)]
+    if header != names:
+        raise DataError(f"{path}: its columns are {header}, not {names}", hint="restore the file")
+    sources = {}
+    for number, values in enumerate(lines, 2):
+        row = dict(zip(names, values, strict=False))
+        numbers = {name: row.get(name, "") for name in ("rows", "bytes")}
+        whole = len(values) == len(names) and all(map(str.isdecimal, numbers.values()))
+        if not whole or row["unit"] not in UNITS:
+            raise DataError(f"{path}:{number}: not a whole entry", hint="restore the file")
+        texts = {name: value for name, value in row.items() if name not in numbers}
+        sources[row["path"]] = Source(rows=int(row["rows"]), bytes=int(row["bytes"]), **texts)
+    return sources
+
+
+def locate(path: str, mirror: Path | None, entries: Mapping[str, Source] | None = None) -> Path:
+    """The verified file at ``path`` of a mirror folder.
+
+    Raises:
+        DataError: no mirror is given, it lacks the file, or the file is not the one that
+            the manifest names (its bytes, its SHA-256 or its rows).
+    """
+    entries = manifest() if entries is None else entries
+    if path not in entries:
+        raise unknown("data file", path, entries)
+    source = entries[path]
+    if mirror is None:
+        raise DataError(
+            f"{path}: this study reads public files",
+            hint="name the folder that holds them: --mirror DIR (datasets/README.md lists them)",
+        )
+    if not mirror.is_dir():
+        raise DataError(f"mirror {mirror}: no such folder", hint="check --mirror DIR")
+    file = mirror / path
+    origin = f"put it there from {source.repository}@{source.commit[:12]}: {source.source}"
+    if not file.is_file():
+        raise DataError(f"{file}: the mirror lacks this file", hint=origin)
+    status = file.stat()
+    mark = f"{status.st_size} {status.st_mtime_ns} {source.sha256} {source.rows} {source.unit}"
+    if _verified().get(str(file.resolve())) != mark:
+        _verify(file, source, origin)
+        _remember(file, mark)
+    return file
+
+
+def _verify(file: Path, source: Source, origin: str) -> None:
+    size = file.stat().st_size
+    if size != source.bytes:
+        how = "truncated" if size < source.bytes else "changed"
+        raise DataError(f"{file}: {how}: {size} bytes, expected {source.bytes}", hint=origin)
+    with file.open("rb") as content:
+        found = hashlib.file_digest(content, "sha256").hexdigest()
+    if found != source.sha256:
+        raise DataError(
+            f"{file}: changed: its SHA-256 is {found[:12]}…, expected {source.sha256[:12]}…",
+            hint=origin,
+        )
+    rows = UNITS[source.unit](file)
+    if rows != source.rows:
+        raise DataError(
+            f"{file}: {rows} {source.unit}, expected {source.rows}",
+            hint="the file is as listed, so mend the entry in datasets/sources.tsv",
+        )
+
+
+def cache_folder() -> Path:
+    """Where the kit keeps what it can make again: ``BENCH_CACHE``, else ``.cache``."""
+    return Path(os.environ.get("BENCH_CACHE") or ROOT / ".cache")
+
+
+def _verified() -> Mapping[str, str]:
+    try:
+        marks = json.loads((cache_folder() / "verified.json").read_bytes())
+    except (OSError, ValueError):
+        return {}
+    return marks if isinstance(marks, dict) else {}
+
+
+def _remember(file: Path, mark: str) -> None:
+    """Note a verified file. Losing the note (a full disk, a race) costs a hash, no more."""
+    folder = cache_folder()
+    marks = {**_verified(), str(file.resolve()): mark}
+    with contextlib.suppress(OSError):
+        folder.mkdir(parents=True, exist_ok=True)
+        with tempfile.NamedTemporaryFile("w", dir=folder, suffix=".tmp", delete=False) as part:
+            json.dump(marks, part, indent=1)
+        Path(part.name).replace(folder / "verified.json")
