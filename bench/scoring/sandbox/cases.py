@@ -1,0 +1,85 @@
+"""From the answers of a jailed program to a verdict: the same for every language.
+
+The program is told the arguments of each test case and states what it returned or raised;
+the expected values stay on this side.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from bench.records import Verdict
+from bench.scoring.sandbox import values
+from bench.scoring.sandbox.jail import JailResult
+
+#: What ``"error": "value"`` means in each language.
+VALUE_ERRORS = frozenset(
+    {"ValueError", "java.lang.IllegalArgumentException", "System.ArgumentException"}
+)
+MEMORY_ERRORS = frozenset(
+    {"MemoryError", "java.lang.OutOfMemoryError", "System.OutOfMemoryException"}
+)
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class Answer:
+    """What one call gave: a value, or the names of the classes of what it raised."""
+
+    value: Any = None
+    raised: tuple[str, ...] | None = None
+    text: str = ""
+
+
+def arguments(check: Mapping[str, Any]) -> list[list[Any]]:
+    """The arguments of every test case as Python values of the declared types."""
+    kinds = [values.parse(text) for text in check["types"]["args"]]
+    return [
+        [values.value(kind, data) for kind, data in zip(kinds, case["args"], strict=True)]
+        for case in check["cases"]
+    ]
+
+
+def mismatch(kind: values.Type, case: Mapping[str, Any], answer: Answer) -> str | None:
+    """How an answer differs from what the case expects; None where it does not."""
+    if "error" in case:
+        if answer.raised is None:
+            return f"returned {answer.value!r:.80} where an error is due"
+        due = VALUE_ERRORS & set(answer.raised)
+        return None if due else f"raised {answer.text:.120} where a value error is due"
+    if answer.raised is not None:
+        return f"raised {answer.text:.160}"
+    expected = values.value(kind, case["result"])
+    if values.same(kind, expected, answer.value):
+        return None
+    return f"returned {answer.value!r:.80}, expected {expected!r:.80}"
+
+
+def verdict(
+    id_: str, check: Mapping[str, Any], answers: Sequence[Answer], end: JailResult
+) -> Verdict:
+    """Judge the answers of a program that did start. Fewer answers than cases: it ended early."""
+    cases = check["cases"]
+    kind = values.parse(check["types"]["result"])
+    problems = [mismatch(kind, *pair) for pair in zip(cases, answers, strict=False)]
+    held = problems.count(None)
+    if held == len(cases):
+        return Verdict(id_, "passed", held, len(cases))
+    wrong = next((n for n, problem in enumerate(problems) if problem is not None), None)
+    if len(answers) < len(cases) and end.outcome not in ("exited", "stopped"):
+        detail = f"case {len(answers)}: {said(end)}"
+        return Verdict(id_, end.outcome, held, len(cases), detail)
+    if wrong is None:
+        return Verdict(id_, "error", held, len(cases), f"ended after {len(answers)} cases")
+    answer = answers[wrong]
+    outcome = "failed"
+    if answer.raised is not None and "error" not in cases[wrong]:
+        outcome = "memory" if MEMORY_ERRORS & set(answer.raised) else "error"
+    return Verdict(id_, outcome, held, len(cases), f"case {wrong}: {problems[wrong]}")
+
+
+def said(end: JailResult) -> str:
+    """The end of what a program printed, with how it ended."""
+    tail = end.printed.decode(errors="replace").strip()[-200:]
+    return f"{end.outcome} (status {end.exit_code}) {tail}".strip()

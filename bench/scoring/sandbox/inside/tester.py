@@ -1,0 +1,256 @@
+"""Inside a jail of its own: runs a suite's tests against model-written code in another jail.
+
+For every problem the parent sends the length of a job, the job, and a socket to the sample.
+A forked child runs the test; what the test calls is a proxy that asks the sample. The
+child states the outcome over a pipe, which nothing model-written can reach.
+"""
+
+from __future__ import annotations
+
+import builtins
+import os
+import random
+import socket
+import sys
+from collections.abc import Iterator
+from typing import Any
+
+import wire  # type: ignore[import-not-found]  # beside this file, see __init__
+
+_LONGEST_LINE = 16 * 1024 * 1024
+
+
+class SampleDied(BaseException):
+    """The sample closed its side; not an Exception, so that no test can swallow it."""
+
+
+class Link:
+    """The requests to a sample, one at a time."""
+
+    def __init__(self, connection: socket.socket) -> None:
+        self.connection = connection
+        self.file = connection.makefile("rb")
+
+    def send(self, message: Any) -> Any:
+        """The decoded reply; what the model's code raised is raised here."""
+        try:
+            self.connection.sendall(wire.line(message))
+        except OSError:
+            raise SampleDied("it ended") from None
+        return self.receive()
+
+    def receive(self) -> Any:
+        """The next reply."""
+        try:
+            text = self.file.readline(_LONGEST_LINE)
+        except OSError:
+            text = b""
+        if not text.endswith(b"\n"):
+            raise SampleDied("it ended before it answered")
+        message = wire.parse(text)
+        if "raised" in message:
+            raise _exception(message)
+        if "ready" in message:
+            return True
+        return wire.decode(message["value"], lambda number: Remote(self, number))
+
+    def ask(self, operation: str, *operands: Any) -> Any:
+        """Carry out an operation there."""
+        return self.send(
+            [operation, *(wire.encode(operand, _by_reference) for operand in operands)]
+        )
+
+
+def _by_reference(value: Any) -> Any:
+    if type(value) is Remote:
+        return {"t": "ref", "v": object.__getattribute__(value, "_number")}
+    raise wire.Unsupported(f"the test passes a {type(value).__name__}")
+
+
+def _exception(message: dict[str, Any]) -> BaseException:
+    """What the model's code raised, as the nearest built-in exception (never an exit)."""
+    for name in message["raised"]:
+        kind = getattr(builtins, str(name), None)
+        if isinstance(kind, type) and issubclass(kind, Exception):
+            try:
+                return kind(str(message["text"]))
+            except TypeError:  # a class that wants more arguments
+                continue
+    return RuntimeError(str(message["text"]))
+
+
+class Remote:
+    """An object of the sample: it can be used, but decides no comparison here."""
+
+    __slots__ = ("_link", "_number")
+
+    def __init__(self, link: Link, number: int) -> None:
+        object.__setattr__(self, "_link", link)
+        object.__setattr__(self, "_number", number)
+
+    def _ask(self, operation: str, *operands: Any) -> Any:
+        link: Link = object.__getattribute__(self, "_link")
+        return link.ask(operation, self, *operands)
+
+    def __getattr__(self, name: str) -> Any:
+        return Remote._ask(self, "attribute", name)
+
+    def __setattr__(self, name: str, value: Any) -> None:
+        Remote._ask(self, "assign", name, value)
+
+    def __call__(self, *arguments: Any, **keywords: Any) -> Any:
+        """Call it there."""
+        return Remote._ask(self, "call", list(arguments), keywords)
+
+    def __bool__(self) -> bool:
+        return bool(Remote._ask(self, "truth"))
+
+    def __str__(self) -> str:
+        return str(Remote._ask(self, "text"))
+
+    def __len__(self) -> int:
+        return int(Remote._ask(self, "attribute", "__len__")())
+
+    def __getitem__(self, key: Any) -> Any:
+        return Remote._ask(self, "attribute", "__getitem__")(key)
+
+    def __iter__(self) -> Iterator[Any]:
+        step = Remote._ask(self, "attribute", "__iter__")().__next__
+        while True:
+            try:
+                yield step()
+            except StopIteration:
+                return
+
+
+class Names(dict[str, Any]):
+    """The globals of a test: its own, standard modules, and last what the sample defines."""
+
+    def __init__(self, link: Link) -> None:
+        super().__init__(__name__="test", __builtins__=builtins)
+        self._link = link
+
+    def __missing__(self, name: str) -> Any:
+        if hasattr(builtins, name):
+            raise KeyError(name)
+        if name in sys.stdlib_module_names:
+            return __import__(name)
+        try:
+            return self._link.ask("name", name)
+        except NameError:
+            raise KeyError(name) from None
+
+
+class Entry:
+    """The function under test: called by name, so that it need not be fetched first."""
+
+    def __init__(self, link: Link, name: str) -> None:
+        self._link, self._name = link, name
+
+    def __call__(self, *arguments: Any, **keywords: Any) -> Any:
+        """Call it there."""
+        return self._link.ask("call", self._name, list(arguments), keywords)
+
+
+class Run:
+    """One problem: its outcome, how many tests held, and why it ended."""
+
+    def __init__(self, job: dict[str, Any], link: Link) -> None:
+        self.job, self.link = job, link
+        self.names = Names(link)
+        self.entry = Entry(link, job["entry"])
+        self.held = 0
+
+    def outcome(self) -> tuple[str, str]:
+        """Run the tests and say how it went."""
+        try:
+            self.prepare()
+        except SampleDied as died:
+            return "not-run", f"the sample did not start: {died}"
+        except Exception as error:  # noqa: BLE001  # the suite's own text is at fault
+            return "not-run", f"the suite's prompt: {type(error).__name__}: {error}"
+        try:
+            self.tests()
+        except SampleDied as died:
+            return "died", f"test {self.held}: {died}"
+        except wire.Unsupported as error:
+            return "not-run", f"test {self.held}: {error}"
+        except AssertionError as error:
+            return "failed", f"test {self.held}: {error}"
+        except MemoryError as error:
+            return "memory", f"test {self.held}: {error}"
+        except BaseException as error:  # noqa: BLE001  # the entry of the child process
+            return "error", f"test {self.held}: {type(error).__name__}: {error}"[:400]
+        return "passed", ""
+
+    def prepare(self) -> None:
+        """Wait for the sample's process and define what the prompt defines."""
+        self.link.receive()
+        exec(compile(self.job["prompt"], "prompt.py", "exec"), self.names)  # noqa: S102
+        self.names[self.job["entry"]] = self.entry
+        random.seed(0)  # some tests draw their inputs
+
+    def tests(self) -> None:
+        """Load the model's code and run the tests; returns only if they all hold."""
+        self.link.send(self.job["source"])
+        exec(compile(self.job["setup"], "setup.py", "exec"), self.names)  # noqa: S102
+        for test in self.job["asserts"]:
+            exec(compile(test, "test.py", "exec"), self.names)  # noqa: S102
+            self.held += 1
+        if self.job["test"]:
+            exec(compile(self.job["test"], "test.py", "exec"), self.names)  # noqa: S102
+            self.names["check"](self.entry)
+            self.held += 1
+
+
+def child(job: dict[str, Any], connection: socket.socket, report: int) -> None:
+    """Run one problem and state its outcome."""
+    run = Run(job, Link(connection))
+    outcome, detail = run.outcome()
+    os.write(report, wire.line({"outcome": outcome, "held": run.held, "detail": detail}))
+
+
+def supervise(job: dict[str, Any], connection: socket.socket) -> bytes:
+    """The report of a forked child, or how it died: its limits bound what a test can spend."""
+    reading, writing = os.pipe()
+    pid = os.fork()
+    if pid == 0:
+        os.close(reading)
+        try:
+            child(job, connection, writing)
+        finally:
+            os._exit(0)
+    os.close(writing)
+    connection.close()
+    with os.fdopen(reading, "rb") as file:
+        report = file.read()
+    _, status = os.waitpid(pid, 0)
+    if report.endswith(b"\n"):
+        return report
+    outcome = "timeout" if os.WIFSIGNALED(status) else "error"
+    detail = f"the test ended with status {status} on what the model's code returned"
+    return bytes(wire.line({"outcome": outcome, "held": 0, "detail": detail}))
+
+
+def _receive(control: socket.socket, size: int) -> bytes:
+    received = bytearray()
+    while len(received) < size:
+        data = control.recv(size - len(received))
+        if not data:
+            break
+        received += data
+    return bytes(received)
+
+
+def main() -> None:
+    """Serve problems until the parent closes."""
+    control = socket.socket(fileno=os.dup(0))
+    null = os.open(os.devnull, os.O_RDWR)
+    for standard in (0, 1, 2):
+        os.dup2(null, standard)
+    while True:
+        head, descriptors, _, _ = socket.recv_fds(control, 8, 1)
+        if len(head) < 8 or not descriptors:
+            return
+        job = wire.parse(_receive(control, int.from_bytes(head, "big")))
+        control.sendall(supervise(job, socket.socket(fileno=descriptors[0])))

@@ -1,0 +1,178 @@
+"""Watching a prisoner: capped output, the wall clock, and the memory of its process tree."""
+
+from __future__ import annotations
+
+import contextlib
+import dataclasses
+import os
+import select
+import selectors
+import signal
+import subprocess
+import time
+from pathlib import Path
+
+_LOOK_EVERY_S = 0.05
+_PAGE = os.sysconf("SC_PAGE_SIZE")
+_CHUNK = 65536
+_PATIENCE_S = 0.5
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class Exit:
+    """How a process ended. ``stopped_by`` names what ended it, None if it ended itself.
+
+    ``stopped_by`` is ``timeout``, ``memory``, ``output-limit`` or ``stopped``.
+    """
+
+    stopped_by: str | None
+    exit_code: int
+    channel: bytes
+    printed: bytes
+    wall_s: float
+    cpu_s: float
+    peak_rss_bytes: int
+
+
+def _children(pid: int) -> list[int]:
+    """The processes that the threads of a process started, as far as they can be seen."""
+    found: list[int] = []
+    with contextlib.suppress(OSError):
+        for task in Path(f"/proc/{pid}/task").iterdir():
+            found += map(int, (task / "children").read_text().split())
+    return found
+
+
+def _ends_within(pid: int, seconds: float) -> bool:
+    """Whether a child process ends (without reaping it) within some seconds."""
+    descriptor = os.pidfd_open(pid)
+    try:
+        return bool(select.select([descriptor], [], [], seconds)[0])
+    finally:
+        os.close(descriptor)
+
+
+class Prisoner:
+    """A started process, not yet waited for."""
+
+    def __init__(
+        self, process: subprocess.Popen[bytes], started_s: float, memory_bytes: int
+    ) -> None:
+        self.process = process
+        self.started_s = started_s
+        self.memory_bytes = memory_bytes
+        self._peak = 0
+
+    def kill(self) -> None:
+        """End it and everything it started: its namespace dies with its first process.
+
+        That process is the child of bubblewrap, which then reports the CPU time of all;
+        killing bubblewrap first would lose it.
+        """
+        pid = self.process.pid
+        for child in _children(pid):
+            with contextlib.suppress(ProcessLookupError):
+                os.kill(child, signal.SIGKILL)
+        if not _ends_within(pid, _PATIENCE_S):
+            with contextlib.suppress(ProcessLookupError):
+                os.killpg(pid, signal.SIGKILL)
+
+    def wait(
+        self, wall_s: float, channel_bytes: int, printed_bytes: int, stop: int | None = None
+    ) -> Exit:
+        """Read what it writes until it ends, or end it.
+
+        ``stop`` is a file descriptor: once readable, the caller has what it wanted and the
+        prisoner is killed.
+        """
+        deadline = self.started_s + wall_s
+        buffers = {"channel": bytearray(), "printed": bytearray()}
+        caps = {"channel": channel_bytes, "printed": printed_bytes}
+        stopped_by: str | None = None
+        ended = os.pidfd_open(self.process.pid)
+        with selectors.DefaultSelector() as selector:
+            selector.register(ended, selectors.EVENT_READ, "ended")
+            if stop is not None:
+                selector.register(stop, selectors.EVENT_READ, "stopped")
+            for name, pipe in (("channel", self.process.stdout), ("printed", self.process.stderr)):
+                if pipe is not None:
+                    os.set_blocking(pipe.fileno(), False)
+                    selector.register(pipe.fileno(), selectors.EVENT_READ, name)
+            while True:
+                names = {key.data for key, _ in selector.select(_LOOK_EVERY_S)}
+                for name in names & buffers.keys():
+                    self._read(selector, name, buffers[name], caps[name])
+                if any(len(buffers[name]) > caps[name] for name in buffers):
+                    stopped_by = "output-limit"
+                elif "ended" in names:
+                    break
+                elif "stopped" in names:
+                    stopped_by = "stopped"
+                elif time.monotonic() > deadline:
+                    stopped_by = "timeout"
+                elif not names and self._resident() > self.memory_bytes:
+                    stopped_by = "memory"
+                if stopped_by is not None:
+                    self.kill()
+                    break
+        os.close(ended)
+        return self._end(stopped_by, buffers, caps)
+
+    def _read(
+        self, selector: selectors.BaseSelector, name: str, buffer: bytearray, cap: int
+    ) -> None:
+        pipe = self.process.stdout if name == "channel" else self.process.stderr
+        assert pipe is not None
+        try:
+            data = os.read(pipe.fileno(), _CHUNK)
+        except BlockingIOError:
+            return
+        if data:
+            buffer += data[: max(0, cap + 1 - len(buffer))]
+        else:
+            selector.unregister(pipe.fileno())
+
+    def _end(
+        self, stopped_by: str | None, buffers: dict[str, bytearray], caps: dict[str, int]
+    ) -> Exit:
+        _, status, usage = os.wait4(self.process.pid, 0)
+        wall_s = time.monotonic() - self.started_s
+        self.process.returncode = os.waitstatus_to_exitcode(status)
+        with contextlib.suppress(ProcessLookupError):  # left behind, without a namespace
+            os.killpg(self.process.pid, signal.SIGKILL)
+        for name, pipe in (("channel", self.process.stdout), ("printed", self.process.stderr)):
+            if pipe is None:
+                continue
+            room = caps[name] + 1 - len(buffers[name])
+            while room > 0:
+                try:
+                    data = os.read(pipe.fileno(), min(room, _CHUNK))
+                except BlockingIOError:
+                    break
+                if not data:
+                    break
+                buffers[name] += data
+                room -= len(data)
+            pipe.close()
+            if len(buffers[name]) > caps[name]:
+                stopped_by = stopped_by or "output-limit"
+        return Exit(
+            stopped_by,
+            self.process.returncode,
+            bytes(buffers["channel"]),
+            bytes(buffers["printed"]),
+            wall_s,
+            usage.ru_utime + usage.ru_stime,
+            max(self._peak, usage.ru_maxrss * 1024),
+        )
+
+    def _resident(self) -> int:
+        """Resident bytes of the process tree now."""
+        total, waiting = 0, [self.process.pid]
+        while waiting:
+            pid = waiting.pop()
+            with contextlib.suppress(OSError, ValueError):
+                total += int(Path(f"/proc/{pid}/statm").read_text().split()[1]) * _PAGE
+                waiting += _children(pid)
+        self._peak = max(self._peak, total)
+        return total
