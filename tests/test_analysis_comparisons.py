@@ -27,6 +27,10 @@ def table(seed: int, n: int = 40, **constant: float) -> pd.DataFrame:
         "pass@1": draw.integers(0, 2, n),
         "codebleu": draw.random(n).round(2),
         "bleu": draw.random(n).round(2),
+        # Not compared: what describes an output, and the mean of other metrics.
+        "finish_reason": ["stop"] * n,
+        "empty_outputs": draw.integers(0, 2, n),
+        "similarity": draw.random(n),
     }
     return pd.DataFrame(columns | {name: [value] * n for name, value in constant.items()})
 

@@ -30,7 +30,17 @@ SIGNIFICANCE = 0.05
 #: With five pairs even an exact two-sided signed-rank test cannot fall below 0.05.
 MINIMUM_PAIRS = 6
 
-_NOT_METRICS = ("id", "part")
+#: Columns that are not compared: what identifies or describes an output, and the mean of
+#: other columns, which would only enlarge the family.
+_NOT_COMPARED = (
+    "id",
+    "part",
+    "finish_reason",
+    "similarity",
+    "empty_outputs",
+    "truncated_share",
+    "parse_failures",
+)
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
@@ -120,7 +130,7 @@ def _metrics(tables: Tables) -> dict[Track, list[str]]:
     found: dict[Track, dict[str, None]] = {}
     for by_track in tables.values():
         for track, table in by_track.items():
-            columns = (str(column) for column in table.columns if column not in _NOT_METRICS)
+            columns = (str(column) for column in table.columns if column not in _NOT_COMPARED)
             found.setdefault(track, {}).update(dict.fromkeys(columns))
     return {track: list(columns) for track, columns in sorted(found.items())}
 
@@ -192,7 +202,7 @@ def _by_id(tables: Tables, cell: Cell, track: Track) -> pd.DataFrame:
         twice = table["id"][table["id"].duplicated()].iloc[0]
         raise DataError(f"{where}: id {twice!r} occurs twice", hint="score this cell again")
     indexed = table.assign(id=table["id"].astype("str")).set_index("id")
-    for column in indexed.columns.difference(list(_NOT_METRICS)):
+    for column in indexed.columns.difference(list(_NOT_COMPARED)):
         try:
             indexed[column] = pd.to_numeric(indexed[column])
         except (TypeError, ValueError):

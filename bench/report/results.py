@@ -57,7 +57,7 @@ class ModelEntry(TypedDict):
 
 
 class CellEntry(TypedDict):
-    """A cell: ``notes`` has the reason of every metric that is null."""
+    """A cell. ``notes``: why a metric is null, or how many of its instances have no value."""
 
     id: str
     method: str
@@ -271,12 +271,14 @@ def _metrics(
         if key.partition("/")[0] not in tasks:
             continue
         value = run.metrics.get(name, {}).get(key)
+        told = run.notes.get(name, {}).get(key)
         metrics[key] = None if value is None or not math.isfinite(value) else float(value)
-        if metrics[key] is None:
-            told = run.notes.get(name, {}).get(key)
-            if told is None and failed is not None:
+        if metrics[key] is None and told is None:
+            told = "the score stage gave no value"
+            if failed is not None:
                 told = f"{failed['name']}: {failed['outcome']}: {failed['reason']}"
-            notes[key] = told or "the score stage gave no value"
+        if told is not None:
+            notes[key] = told
     return metrics, notes
 
 

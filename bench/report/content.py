@@ -1,0 +1,239 @@
+"""From results and comparisons to a report: the one place that decides what is said."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any
+
+from bench.analysis.comparisons import METHOD_LABELS, QUESTIONS, Comparison
+from bench.grid.study import Study, TinyBase
+from bench.records import Outcome, Track
+from bench.report import costs, scoreboard
+from bench.report.document import Cell, Column, Group, Report, Row, Section, Table
+from bench.report.labels import BASE, LANGUAGES, NULL, Key, number, p_value
+from bench.report.results import Results, StageEntry
+from bench.report.scoreboard import Scores
+
+WARNING = "proves the pipeline, not quality"
+LEGEND = (
+    "Differences: MT-QLoRA against ST-QLoRA (RQ1), MT-FFT against MT-QLoRA (RQ2); "
+    "*, **, ***: p below 0.05, 0.01, 0.001 after Holm. Best value in bold. "
+    "Text scores and rates are × 100."
+)
+
+
+def build(results: Results, comparisons: Sequence[Comparison], study: Study) -> Report:
+    """The report of a run, ready for any rendering."""
+    scores = scoreboard.gather(results, comparisons, [suite.name for suite in study.suites])
+    tracks = sorted({Key.parse(key).track for key in scores.keys()})  # noqa: SIM118 (not a dict)
+    tables = [table for track in tracks for table in scoreboard.track_tables(scores, track)]
+    sections = [
+        Section(
+            "At a glance",
+            (*_beats_base(results, scores), costs.summary(results)),
+            (scoreboard.overview(scores, study.tasks), scoreboard.verdicts(scores)),
+        ),
+        Section("Scores", (LEGEND,), tuple(tables)),
+        Section(
+            "Costs",
+            (),
+            (costs.cost_table(results, scores),),
+            costs.charts(results, scores, study.tasks),
+        ),
+        _outcomes(results, study),
+        Section(
+            "Every comparison",
+            (
+                "Problems are paired by id. p: unadjusted; Holm and BH: adjusted within one "
+                "track and size (pass@1: within a task, over languages and sizes). Effect: "
+                "Cliff's delta, for pass@1 the odds ratio. Difference: a − b with its 95 % "
+                "bootstrap interval.",
+            ),
+            tuple(_comparison_tables(comparisons)),
+            detail=True,
+        ),
+        Section("Provenance", (), (_provenance(results["provenance"]),), detail=True),
+    ]
+    lead = [_first_line(results, study), study.summary.removesuffix(f"; {WARNING}")]
+    return Report(f"Report of the study {study.name}", tuple(lead), tuple(sections))
+
+
+def _first_line(results: Results, study: Study) -> str:
+    """What was run and on what, in one line."""
+    models = sum(len(cell["models"]) for cell in results["cells"])
+    parts = [
+        f"Study {study.name}: {len(results['cells'])} cells, {models} models",
+        *provenance_line(results["provenance"]),
+    ]
+    if any(isinstance(base, TinyBase) for base in study.sizes):
+        parts.append(WARNING)
+    return " · ".join(parts)
+
+
+def provenance_line(provenance: Mapping[str, Any]) -> list[str]:
+    """Commit, machine and engine of a run, as far as they are known."""
+    flat = dict(_flatten(provenance))
+    parts = []
+    commit = flat.get("git.commit")
+    if commit:
+        dirty = " (modified)" if flat.get("git.dirty") else ""
+        parts.append(f"commit {str(commit)[:10]}{dirty}")
+    parts += [str(flat[name]) for name in ("machine.cpu", "machine.gpu") if flat.get(name)]
+    torch = flat.get("versions.torch")
+    return [*parts, f"torch {torch}"] if torch else parts
+
+
+def _flatten(value: Any, prefix: str = "") -> Iterator[tuple[str, Any]]:
+    """Nested data as dotted names with plain values, in order."""
+    if isinstance(value, Mapping):
+        for name, inner in value.items():
+            yield from _flatten(inner, f"{prefix}.{name}" if prefix else str(name))
+    elif isinstance(value, list | tuple):
+        plain = all(not isinstance(item, Mapping | list | tuple) for item in value)
+        if plain:
+            yield prefix, " ".join(map(str, value)) or NULL
+        else:
+            for index, item in enumerate(value):
+                yield from _flatten(item, f"{prefix}.{index}")
+    else:
+        yield prefix, value
+
+
+def _provenance(provenance: Mapping[str, Any]) -> Table:
+    rows = tuple(
+        Row(name, (Cell(NULL if value is None else str(value)),))
+        for name, value in _flatten(provenance)
+    )
+    return Table("run.json", (Column("value", numeric=False),), (Group("", rows),), detail=True)
+
+
+def _beats_base(results: Results, scores: Scores) -> tuple[str, ...]:
+    """How many trained models are better than their own base on their own tasks."""
+    compared, better = 0, 0
+    for cell in results["cells"]:
+        for model in cell["models"]:
+            trained, base = (
+                scoreboard.mean_similarity(scores, method, cell["size"], model["tasks"])
+                for method in (cell["method"], BASE)
+            )
+            if trained is not None and base is not None:
+                compared += 1
+                better += trained > base
+    if not compared:
+        return ()
+    return (
+        f"{better} of {compared} trained models have a higher mean similarity on their tasks "
+        "than their own base without fine-tuning.",
+    )
+
+
+def _outcomes(results: Results, study: Study) -> Section:
+    """What did not end well, with the cause and the next command."""
+    stages = list(_all_stages(results))
+    bad = [(name, cell, stage) for name, cell, stage in stages if stage["outcome"] != Outcome.OK]
+    if not bad:
+        return Section("Outcomes", (f"All {len(stages)} stages ended ok.",))
+    causes = [item for item in bad if item[2]["outcome"] != Outcome.SKIPPED]
+    failed = {name for name, _, _ in causes}
+    # A skipped stage is listed only where nothing above in its chain says why.
+    seen: set[str] = set()
+    rows = []
+    for name, cell, stage in bad:
+        if stage["outcome"] == Outcome.SKIPPED and (name in failed or name in seen):
+            continue
+        seen.add(name)
+        texts = (stage["outcome"], stage["reason"] or NULL, next_command(study.name, cell))
+        rows.append(Row(f"{name}/{stage['name']}", tuple(Cell(text) for text in texts)))
+    columns = tuple(Column(label, numeric=False) for label in ("outcome", "reason", "next command"))
+    text = f"{len(stages) - len(bad)} of {len(stages)} stages ended ok."
+    return Section("Outcomes", (text,), (Table("Not ok", columns, (Group("", tuple(rows)),)),))
+
+
+def next_command(study: str, cell: str | None) -> str:
+    """The command that takes up a cell, or with None a base, again."""
+    chosen = f" --cells {cell}" if cell else ""
+    return f"nox -s reproduce -- --study {study}{chosen}"
+
+
+def _all_stages(results: Results) -> Iterator[tuple[str, str | None, StageEntry]]:
+    """Every stage with the name of its owner and its cell (None for a base)."""
+    for base in results["bases"]:
+        for stage in base["stages"]:
+            yield f"base {base['size']}", None, stage
+    for cell in results["cells"]:
+        for model in cell["models"]:
+            name = cell["id"] if len(cell["models"]) == 1 else f"{cell['id']}/{model['id']}"
+            for stage in model["stages"]:
+                yield name, cell["id"], stage
+
+
+_COMPARISON_COLUMNS = (
+    "a",
+    "b",
+    "difference",
+    "95 % interval",
+    "effect",
+    "p",
+    "Holm",
+    "BH",
+    "pairs",
+)
+
+
+def _comparison_tables(comparisons: Sequence[Comparison]) -> Iterator[Table]:
+    """One table per question, suite and track; a group per size."""
+    places = dict.fromkeys((c.rq, c.suite, c.task, c.language) for c in comparisons)
+    bh = {_place(row): row.p_adj for row in comparisons if row.adjust == "BH"}
+    for rq, suite, task, language in places:
+        notes = scoreboard.Notes()
+        groups: dict[str, list[Row]] = {}
+        for row in comparisons:
+            if (row.rq, row.suite, row.task, row.language) == (rq, suite, task, language) and (
+                row.adjust == "holm"
+            ):
+                key = Key.parse(f"{task}/{language}/{row.metric}")
+                cells = _comparison_cells(row, key, bh.get(_place(row)), notes)
+                groups.setdefault(row.size, []).append(Row(key.label, cells))
+        track = Track(task, language)
+        place = f"{track.task}, {LANGUAGES.get(language, language)}, suite {suite}"
+        a, b = QUESTIONS[rq]
+        yield Table(
+            f"{rq}, {place}",
+            tuple(Column(label) for label in _COMPARISON_COLUMNS),
+            tuple(Group(size, tuple(rows)) for size, rows in groups.items()),
+            f"a: {METHOD_LABELS[a]}, b: {METHOD_LABELS[b]}",
+            notes.lines,
+            detail=True,
+        )
+
+
+def _place(row: Comparison) -> tuple[str, ...]:
+    return (row.rq, row.suite, row.task, row.language, row.size, row.metric)
+
+
+def _comparison_cells(
+    row: Comparison, key: Key, bh: float | None, notes: scoreboard.Notes
+) -> tuple[Cell, ...]:
+    why = row.reason or "not defined"
+
+    def cell(value: float | None, text: str) -> Cell:
+        return notes.null(why) if value is None else Cell(text)
+
+    def shown(value: float | None, *, signed: bool = False) -> str:
+        return "" if value is None else key.metric.show(value, signed=signed)
+
+    interval = f"{shown(row.ci_low, signed=True)} … {shown(row.ci_high, signed=True)}"
+    pairs = f"{row.n_pairs}" + (
+        f" ({row.n_unpaired + row.n_missing} lost)" if row.n_unpaired + row.n_missing else ""
+    )
+    return (
+        cell(row.mean_a, shown(row.mean_a)),
+        cell(row.mean_b, shown(row.mean_b)),
+        cell(row.diff, shown(row.diff, signed=True)),
+        cell(row.ci_low, interval),
+        cell(row.effect, number(row.effect or 0, 2)),
+        cell(row.p, p_value(row.p)),
+        cell(row.p_adj, p_value(row.p_adj)),
+        cell(bh, p_value(bh)),
+        Cell(pairs),
+    )

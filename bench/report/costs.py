@@ -1,0 +1,169 @@
+"""What each cell cost, and quality against cost."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+
+from bench.records import Outcome
+from bench.report.document import Cell, Chart, Column, Group, Panel, Point, Row, Table
+from bench.report.labels import BASE, LABELS, count, mebibytes, number, seconds
+from bench.report.results import ModelEntry, Results, StageEntry
+from bench.report.scoreboard import Notes, Scores, mean_similarity
+
+_COLUMNS = (
+    "wall s",
+    "CPU s",
+    "token slots",
+    "tokens real",
+    "tokens trained",
+    "trained / CPU s",
+    "RSS MiB",
+    "device MiB",
+    "weights MiB",
+)
+_NOT_MEASURED = "not measured"
+
+
+def learning_stages(
+    results: Results, method: str, size: str
+) -> list[tuple[StageEntry, int | None]]:
+    """The stages that trained a method at a size, each with its artifact's bytes."""
+    if method == BASE:
+        return [
+            (base["stages"][0], base["artifact_bytes"])
+            for base in results["bases"]
+            if base["size"] == size
+        ]
+    models: list[ModelEntry] = [
+        model
+        for cell in results["cells"]
+        if (cell["method"], cell["size"]) == (method, size)
+        for model in cell["models"]
+    ]
+    return [(model["stages"][0], model["artifact_bytes"]) for model in models]
+
+
+def total(values: Sequence[float | None]) -> float | None:
+    """The sum, None where a part is missing."""
+    found = [value for value in values if value is not None]
+    return sum(found) if found and len(found) == len(values) else None
+
+
+def peak(values: Sequence[float | None]) -> float | None:
+    """The maximum, None where a part is missing."""
+    found = [value for value in values if value is not None]
+    return max(found) if found and len(found) == len(values) else None
+
+
+def cost_table(results: Results, scores: Scores) -> Table:
+    """Training costs per cell: a cell's models summed, its memory the highest peak."""
+    notes = Notes()
+    groups = tuple(
+        Group(
+            size,
+            tuple(
+                Row(
+                    "base" if method == BASE else LABELS[method],
+                    _cost_cells(results, method, size, notes),
+                )
+                for method in scores.methods
+            ),
+        )
+        for size in scores.sizes
+    )
+    return Table(
+        "Training",
+        tuple(Column(label) for label in _COLUMNS),
+        groups,
+        "base: preparing the base model. ST-QLoRA: its models together, the highest peak of "
+        "memory among them. Token slots: all that were computed; real: without padding; "
+        "trained: with a loss. RSS and device: peak memory of the processes and of the GPU.",
+        notes.lines,
+    )
+
+
+def _cost_cells(results: Results, method: str, size: str, notes: Notes) -> tuple[Cell, ...]:
+    pairs = learning_stages(results, method, size)
+    stages = [stage for stage, _ in pairs]
+    failed = next((stage for stage in stages if stage["outcome"] != Outcome.OK), None)
+    why = f"{failed['name']}: {failed['outcome']}: {failed['reason']}" if failed else _NOT_MEASURED
+
+    def cell(value: float | None, show: Callable[[float], str]) -> Cell:
+        return notes.null(why) if value is None else Cell(show(value))
+
+    tokens = [stage["tokens"] for stage in stages]
+    trained = total([entry and entry["trained"] for entry in tokens])
+    cpu_s = total([stage["cpu_s"] for stage in stages])
+    rate = trained / cpu_s if trained and cpu_s else None
+    device = peak([stage["peak_device_bytes"] for stage in stages])
+    if device is None and "peak_device_bytes" in results["notes"]:
+        device_cell = Cell(results["notes"]["peak_device_bytes"])
+    else:
+        device_cell = cell(device, mebibytes)
+    return (
+        cell(total([stage["wall_s"] for stage in stages]), seconds),
+        cell(cpu_s, seconds),
+        cell(total([entry and entry["processed"] for entry in tokens]), count),
+        cell(total([entry and entry["real"] for entry in tokens]), count),
+        cell(trained, count),
+        cell(rate, count),
+        cell(peak([stage["peak_rss_bytes"] for stage in stages]), mebibytes),
+        device_cell,
+        cell(total([artifact for _, artifact in pairs]), mebibytes),
+    )
+
+
+def summary(results: Results) -> str:
+    """The CPU seconds of the whole run and of each kind of stage, in one line."""
+    by_stage: dict[str, float] = {}
+    entries = [stage for base in results["bases"] for stage in base["stages"]]
+    entries += [
+        stage for cell in results["cells"] for model in cell["models"] for stage in model["stages"]
+    ]
+    for stage in entries:
+        if stage["cpu_s"] is not None:
+            by_stage[stage["name"]] = by_stage.get(stage["name"], 0.0) + stage["cpu_s"]
+    parts = ", ".join(f"{name} {number(value, 0)}" for name, value in by_stage.items())
+    return f"CPU seconds of all stages: {number(sum(by_stage.values()), 0)} ({parts})."
+
+
+def charts(results: Results, scores: Scores, tasks: Sequence[str]) -> tuple[Chart, ...]:
+    """Mean similarity against training time and against peak memory, a panel per size."""
+    device = "peak_device_bytes" not in results["notes"]
+
+    def cpu_s(stages: Sequence[StageEntry]) -> float | None:
+        return total([stage["wall_s" if device else "cpu_s"] for stage in stages])
+
+    def memory(stages: Sequence[StageEntry]) -> float | None:
+        field = [s["peak_device_bytes"] if device else s["peak_rss_bytes"] for s in stages]
+        highest = peak(field)
+        return None if highest is None else highest / 2**20
+
+    time_label = "wall seconds of training" if device else "CPU seconds of training"
+    memory_label = f"peak {'device' if device else 'process'} memory in training, MiB"
+    found = []
+    for title, label, cost in (
+        ("Quality against time", time_label, cpu_s),
+        ("Quality against memory", memory_label, memory),
+    ):
+        panels = tuple(_panel(results, scores, tasks, size, cost) for size in scores.sizes)
+        if any(panel.points for panel in panels):
+            found.append(Chart(title, label, "mean similarity × 100", panels))
+    return tuple(found)
+
+
+def _panel(
+    results: Results,
+    scores: Scores,
+    tasks: Sequence[str],
+    size: str,
+    cost: Callable[[Sequence[StageEntry]], float | None],
+) -> Panel:
+    points = []
+    for series, method in enumerate(name for name in scores.methods if name != BASE):
+        x = cost([stage for stage, _ in learning_stages(results, method, size)])
+        y = mean_similarity(scores, method, size, tasks)
+        if x is not None and y is not None:
+            points.append(Point(LABELS[method], series, x, 100 * y))
+    base = mean_similarity(scores, BASE, size, tasks)
+    return Panel(size, tuple(points), None if base is None else 100 * base)
