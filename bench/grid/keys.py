@@ -11,7 +11,7 @@ import hashlib
 import importlib.metadata
 import json
 import platform
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -41,19 +41,28 @@ def digest(value: Any) -> str:
     return hashlib.sha256(canonical_json(value)).hexdigest()
 
 
+#: Per stage, the SHA-256 of each data file that a model of some tasks reads.
+DataDigests = Callable[[Sequence[str]], Mapping[str, Mapping[str, str]]]
+
+
+def no_data(_tasks: Sequence[str]) -> Mapping[str, Mapping[str, str]]:
+    """The digests of a study that reads nothing."""
+    return {}
+
+
 @dataclasses.dataclass(frozen=True, slots=True)
 class Ingredients:
     """What decides the stages beside the study itself.
 
-    ``sources``: per stage, the digest of the code it uses. ``data``: per stage, the
-    SHA-256 of each data file it reads. ``machine``: per stage, facts of the machine that
-    change what it can do (for example the tool chains that scoring finds).
-    ``environment``: the locks and versions under which everything runs.
+    ``sources``: per stage, the digest of the code it uses. ``environment``: the locks and
+    versions under which everything runs. ``data``: the digests of what it reads.
+    ``machine``: per stage, facts of the machine that change what it can do (for example
+    the tool chains that scoring finds).
     """
 
     sources: Mapping[str, str]
     environment: Mapping[str, Any]
-    data: Mapping[str, Mapping[str, str]] = dataclasses.field(default_factory=dict)
+    data: DataDigests = no_data
     machine: Mapping[str, Mapping[str, Any]] = dataclasses.field(default_factory=dict)
 
 
@@ -121,16 +130,21 @@ def decides(
 
 
 def stage_key(
-    stage: str, config: Mapping[str, Any], ingredients: Ingredients, upstream: Sequence[str]
+    stage: str,
+    config: Mapping[str, Any],
+    tasks: Sequence[str],
+    ingredients: Ingredients,
+    upstream: Sequence[str],
 ) -> str:
     """The key of a stage: its config slice, what it is made of, the keys it builds on."""
+    data = ingredients.data(tasks)
     return digest(
         {
             "recipe": RECIPE,
             "stage": stage,
             "config": config,
             "sources": ingredients.sources[stage],
-            "data": dict(ingredients.data.get(stage, {})),
+            "data": dict(data.get(stage, {})),
             "machine": dict(ingredients.machine.get(stage, {})),
             "environment": dict(ingredients.environment),
             "upstream": list(upstream),

@@ -6,6 +6,7 @@ Planning reads records and hashes sources; it imports nothing that executes a st
 from __future__ import annotations
 
 import dataclasses
+import functools
 from collections.abc import Sequence
 from typing import Any
 
@@ -49,7 +50,9 @@ class _Planner:
     def __init__(self, study: Study, store: Store, ingredients: Ingredients) -> None:
         self._study = study
         self._store = store
-        self._ingredients = ingredients
+        # Many models share their tasks, and each file is hashed to answer.
+        data = functools.cache(ingredients.data)
+        self._ingredients = dataclasses.replace(ingredients, data=data)
         self.stages: dict[str, PlannedStage] = {}
 
     def chain(
@@ -69,7 +72,7 @@ class _Planner:
             method = cell.method if cell else None
             config = keys.decides(self._study, stage, size=size, method=method, tasks=tasks)
             upstream = [self.stages[needs].key] if needs else []
-            key = keys.stage_key(stage, config, self._ingredients, upstream)
+            key = keys.stage_key(stage, config, tasks, self._ingredients, upstream)
             planned = PlannedStage(
                 owner,
                 cell.id if cell else None,

@@ -1,0 +1,187 @@
+"""A key is stable, and a change of the study makes exactly the right stages stale."""
+
+from __future__ import annotations
+
+import copy
+import dataclasses
+import re
+from pathlib import Path
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from bench.grid import keys, plan, store, study
+
+DATA = {"train": {"functions.jsonl": "bb"}, "score": {"functions.jsonl": "bb"}}
+INGREDIENTS = keys.Ingredients(
+    sources={stage: f"code of {stage}" for stage in keys.ENTRIES},
+    environment={"locks": {"run.txt": "aa"}, "python": "3.11.0", "torch": "2.13.0"},
+    data=lambda tasks: DATA,
+    machine={"score": {"java": "17"}},
+)
+BASES = {f"bases/{size}" for size in ("0.5m", "2m", "6m")}
+
+
+def stage_keys(
+    content: dict[str, Any], ingredients: keys.Ingredients = INGREDIENTS
+) -> dict[str, str]:
+    loaded = study.Study.model_validate(content)
+    stages = plan.plan(loaded, study.expand(loaded), store.Store(Path("/nonexistent")), ingredients)
+    return {stage.id: stage.key for stage in stages}
+
+
+def smoke() -> dict[str, Any]:
+    return study.canonical(study.load("smoke"))
+
+
+def test_the_recipe_is_golden() -> None:
+    """A change here means that every result that anyone holds becomes stale."""
+    config = {"tasks": ["generation"], "seed": 42, "rate": 5e-3, "name": "é"}
+    assert keys.RECIPE == 1
+    assert (
+        keys.stage_key("train", config, ["generation"], INGREDIENTS, ["0" * 64])
+        == "de496f27bef3b0c229f73d4ef53c6400e50fc84b3ca5ba2eb02b24a4ec6e74db"
+    )
+
+
+def test_every_stage_has_its_own_key_but_equal_work_shares_one() -> None:
+    all_keys = stage_keys(smoke())
+    assert len(all_keys) == 3 * 3 + 15 * 3
+    assert len(set(all_keys.values())) == len(all_keys)
+
+
+def test_canonical_json_is_one_spelling() -> None:
+    assert (
+        keys.canonical_json({"b": [1, 2.5, None], "a": "é"})
+        == '{"a":"é","b":[1,2.5,null]}'.encode()
+    )
+    with pytest.raises(ValueError, match="Out of range"):
+        keys.canonical_json(float("nan"))
+
+
+json_data = st.recursive(
+    st.none()
+    | st.booleans()
+    | st.integers()
+    | st.text()
+    | st.floats(allow_nan=False, allow_infinity=False),
+    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(), inner, max_size=3),
+    max_leaves=8,
+)
+
+
+@given(st.dictionaries(st.text(), json_data, max_size=4))
+def test_the_order_of_fields_does_not_matter(data: dict[str, Any]) -> None:
+    turned = dict(reversed(copy.deepcopy(data).items()))
+    assert keys.digest(data) == keys.digest(turned)
+
+
+def change(path: str, value: Any) -> dict[str, Any]:
+    content = smoke()
+    *parents, last = path.split(".")
+    inner: Any = content
+    for name in parents:
+        inner = inner[int(name)] if name.isdigit() else inner[name]
+    assert inner[last] != value
+    inner[last] = value
+    return content
+
+
+ALL, NONE = r".*", r"(?!)"
+CELLS = r"cells/.*"
+GENERATE_ON = r".*/(generate|score)"
+QLORA = r"cells/..-qlora.*"
+FULL = r"cells/mt-fft.*"
+
+
+@pytest.mark.parametrize(
+    ("path", "value", "stale"),
+    [
+        ("name", "other", NONE),
+        ("summary", "other", NONE),
+        ("seed", 43, ALL),
+        ("prompts", "published", rf"{CELLS}|bases/.*/(generate|score)"),
+        ("sizes.0.pretrain_steps", 7, r"(bases|cells)/([a-z-]*-)?0\.5m/.*"),
+        ("data.max_samples_per_track", 5, CELLS),
+        ("suites.0.max_problems_per_track", 5, GENERATE_ON),
+        ("training.packing", "published", CELLS),
+        ("training.row_tokens", 256, CELLS),
+        ("training.early_stopping.patience", 9, CELLS),
+        ("training.qlora.learning_rate", 1e-4, QLORA),
+        ("training.lora.rank", 16, QLORA),
+        ("training.full.learning_rate", 1e-4, FULL),
+        ("training.plan", "published", rf"{CELLS}|bases/.*/(generate|score)"),
+        ("decoding.batch_rows", 8, GENERATE_ON),
+        ("decoding.window_tokens", 2048, GENERATE_ON),
+        (
+            "decoding.new_tokens.translation",
+            100,
+            r"(bases/.*|cells/mt-.*|cells/.*/translation)/(generate|score)",
+        ),
+    ],
+)
+def test_a_changed_option_makes_exactly_the_right_stages_stale(
+    path: str, value: Any, stale: str
+) -> None:
+    before, after = stage_keys(smoke()), stage_keys(change(path, value))
+    changed = {stage for stage in before if before[stage] != after[stage]}
+    assert changed == {stage for stage in before if re.fullmatch(stale, stage)}
+
+
+@pytest.mark.parametrize(
+    ("field", "value", "stale"),
+    [
+        ("sources", {**INGREDIENTS.sources, "base": "new"}, ALL),
+        ("sources", {**INGREDIENTS.sources, "train": "new"}, CELLS),
+        ("sources", {**INGREDIENTS.sources, "generate": "new"}, GENERATE_ON),
+        ("sources", {**INGREDIENTS.sources, "score": "new"}, r".*/score"),
+        ("sources", {**INGREDIENTS.sources, "report": "new"}, NONE),
+        ("data", lambda tasks: {**DATA, "train": {"functions.jsonl": "cc"}}, CELLS),
+        ("data", lambda tasks: {**DATA, "score": {"functions.jsonl": "cc"}}, r".*/score"),
+        (
+            "data",
+            lambda tasks: {**DATA, "score": {**DATA["score"], **dict.fromkeys(tasks[2:], "x")}},
+            r"(bases|cells/mt-.*)/.*score",
+        ),
+        ("machine", {"score": {"java": None}}, r".*/score"),
+        ("environment", {**INGREDIENTS.environment, "torch": "2.14.0"}, ALL),
+        ("environment", {**INGREDIENTS.environment, "locks": {"run.txt": "dd"}}, ALL),
+    ],
+)
+def test_a_changed_ingredient_makes_exactly_the_right_stages_stale(
+    field: str, value: Any, stale: str
+) -> None:
+    before = stage_keys(smoke())
+    after = stage_keys(smoke(), dataclasses.replace(INGREDIENTS, **{field: value}))
+    changed = {stage for stage in before if before[stage] != after[stage]}
+    assert changed == {stage for stage in before if re.fullmatch(stale, stage)}
+
+
+def test_every_field_of_a_study_is_decided_about() -> None:
+    """A new field must enter a key, or be named here as one that decides nothing."""
+    loaded = study.load("smoke")
+    slices = [
+        keys.decides(loaded, stage, size="0.5m", method=method, tasks=loaded.tasks)
+        for stage in keys.ENTRIES
+        for method in ("mt-qlora", "mt-fft")
+    ]
+    training = {name for part in slices for name in part.get("training", ())}
+    assert training == set(study.Training.model_fields)
+    assert {n for part in slices for n in part.get("decoding", ())} == set(
+        study.Decoding.model_fields
+    )
+    top = {name for part in slices for name in part}
+    expressed = {"name", "summary", "schema_", "sizes", "methods"}  # by base, method and size
+    assert set(study.Study.model_fields) - expressed <= top
+
+
+def test_the_environment_names_locks_python_and_torch(tmp_path: Path) -> None:
+    assert keys.environment(tmp_path)["locks"] == {}
+    locks = tmp_path / "containers" / "locks"
+    locks.mkdir(parents=True)
+    (locks / "run.txt").write_text("numpy==2.4.6\n")
+    told = keys.environment(tmp_path)
+    assert set(told) == {"locks", "python", "torch"}
+    assert len(told["locks"]["run.txt"]) == 64
