@@ -5,6 +5,7 @@ from __future__ import annotations
 import ast
 import dataclasses
 import inspect
+import warnings
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
@@ -30,7 +31,9 @@ def take_apart(source: str, name: str | None = None) -> PythonFunction:
         ValueError: the source does not parse, or has no such function.
     """
     try:
-        tree = ast.parse(source)
+        with warnings.catch_warnings():  # public code is full of "\d" in plain texts
+            warnings.simplefilter("ignore")
+            tree = ast.parse(source)
     except SyntaxError as error:
         raise ValueError(f"not valid Python: {error.msg} in line {error.lineno}") from None
     functions = [

@@ -13,7 +13,7 @@ import textwrap
 from collections.abc import Callable, Mapping, Sequence
 
 from bench.data import codexglue, transeval
-from bench.data.codexglue import Locate, java_signature
+from bench.data.codexglue import Locate
 from bench.data.pythonsource import take_apart
 from bench.data.readers import read_json, read_jsonl
 from bench.errors import DataError
@@ -66,7 +66,7 @@ def codereval(track: Track, locate: Locate) -> list[Sample]:
     discarded = {name for names in lists.values() for name in names}
     problems = [
         Sample(
-            record["question_id"],
+            f"{record['question_id']}@{track}",
             track,
             {
                 "summary": " ".join(record["docstring"].split()),
@@ -89,7 +89,7 @@ def _codereval_summaries(track: Track, locate: Locate) -> list[Sample]:
         if track.language == "python":
             code = take_apart(textwrap.dedent(code)).code
         reference = record["reference_summary"].strip()
-        problems.append(Sample(record["id"], track, {"code": code}, reference))
+        problems.append(Sample(f"{record['id']}@{track}", track, {"code": code}, reference))
     return _counted("codereval", problems, expected)
 
 
@@ -163,6 +163,8 @@ def _called(assertions: Sequence[str], code: str) -> str:
 def humaneval_x(track: Track, locate: Locate) -> list[Sample]:
     """HumanEval-X in Java: the docstring and the method's signature; 164 problems.
 
+    Helpers that the declaration gives before the method stay in the signature and in the
+    reference: the output has to repeat them.
     The output is one or more methods; they stand between ``prelude`` (imports, the opening
     of ``class Solution``) and ``epilogue`` (its closing brace) when they are compiled.
     """
@@ -180,7 +182,7 @@ def humaneval_x(track: Track, locate: Locate) -> list[Sample]:
         }
         inputs = {
             "summary": inspect.cleandoc(record["text"]),
-            "signature": java_signature(method),
+            "signature": inspect.cleandoc(method.rstrip().removesuffix("{")).rstrip(),
         }
         reference = inspect.cleandoc(f"{method.strip(chr(10))}\n{solution}")
         problems.append(Sample(record["task_id"], track, inputs, reference, None, check))
