@@ -239,7 +239,7 @@ def _measure(a: statistics.Floats, b: statistics.Floats, row: Comparison, seed: 
     if row.n_pairs < MINIMUM_PAIRS:
         few = f"too few pairs: {row.n_pairs}, at least {MINIMUM_PAIRS} are needed"
         return dataclasses.replace(row, reason=row.reason or few)
-    return dataclasses.replace(row, p=test.p, reason=row.reason or test.reason)
+    return dataclasses.replace(row, p=test.p, reason=row.reason or test.reason or interval.reason)
 
 
 def _adjust(rows: Sequence[Comparison], adjust: str) -> list[Comparison]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
@@ -36,7 +37,7 @@ def build(results: Results, comparisons: Sequence[Comparison], study: Study) -> 
         Section("Scores", (LEGEND,), tuple(tables)),
         Section(
             "Costs",
-            (),
+            tuple(note for name, note in results["notes"].items() if name == "wall_s"),
             (costs.cost_table(results, scores),),
             costs.charts(results, scores, study.tasks),
         ),
@@ -71,16 +72,25 @@ def _first_line(results: Results, study: Study) -> str:
 
 
 def provenance_line(provenance: Mapping[str, Any]) -> list[str]:
-    """Commit, machine and engine of a run, as far as they are known."""
-    flat = dict(_flatten(provenance))
+    """Commit, machine and torch of a run (see ``bench.run.provenance``), where known."""
+    git, machine, libraries = (
+        provenance.get(name) or {} for name in ("git", "machine", "libraries")
+    )
     parts = []
-    commit = flat.get("git.commit")
-    if commit:
-        dirty = " (modified)" if flat.get("git.dirty") else ""
-        parts.append(f"commit {str(commit)[:10]}{dirty}")
-    parts += [str(flat[name]) for name in ("machine.cpu", "machine.gpu") if flat.get(name)]
-    torch = flat.get("versions.torch")
-    return [*parts, f"torch {torch}"] if torch else parts
+    if git.get("commit"):
+        parts.append(f"commit {git['commit'][:10]}{' (modified)' if git.get('dirty') else ''}")
+    if machine:
+        memory = machine.get("memory_bytes")
+        facts = (
+            machine.get("cpu"),
+            machine.get("cores") and f"{machine['cores']} cores",
+            memory and f"{memory / 2**30:.1f} GiB",
+        )
+        parts.append(", ".join(str(fact) for fact in facts if fact))
+        gpus = Counter(gpu["name"] for gpu in machine.get("gpus") or ())
+        named = [f"{many} × {name}" if many > 1 else name for name, many in gpus.items()]
+        parts.append(", ".join(named) or "no GPU")
+    return [*parts, f"torch {libraries['torch']}"] if libraries.get("torch") else parts
 
 
 def _flatten(value: Any, prefix: str = "") -> Iterator[tuple[str, Any]]:

@@ -131,7 +131,7 @@ def charts(results: Results, scores: Scores, tasks: Sequence[str]) -> tuple[Char
     """Mean similarity against training time and against peak memory, a panel per size."""
     device = "peak_device_bytes" not in results["notes"]
 
-    def cpu_s(stages: Sequence[StageEntry]) -> float | None:
+    def time(stages: Sequence[StageEntry]) -> float | None:
         return total([stage["wall_s" if device else "cpu_s"] for stage in stages])
 
     def memory(stages: Sequence[StageEntry]) -> float | None:
@@ -143,7 +143,7 @@ def charts(results: Results, scores: Scores, tasks: Sequence[str]) -> tuple[Char
     memory_label = f"peak {'device' if device else 'process'} memory in training, MiB"
     found = []
     for title, label, cost in (
-        ("Quality against time", time_label, cpu_s),
+        ("Quality against time", time_label, time),
         ("Quality against memory", memory_label, memory),
     ):
         panels = tuple(_panel(results, scores, tasks, size, cost) for size in scores.sizes)
@@ -159,11 +159,13 @@ def _panel(
     size: str,
     cost: Callable[[Sequence[StageEntry]], float | None],
 ) -> Panel:
-    points = []
+    points, absent = [], []
     for series, method in enumerate(name for name in scores.methods if name != BASE):
         x = cost([stage for stage, _ in learning_stages(results, method, size)])
         y = mean_similarity(scores, method, size, tasks)
         if x is not None and y is not None:
             points.append(Point(LABELS[method], series, x, 100 * y))
+        else:
+            absent.append(LABELS[method])
     base = mean_similarity(scores, BASE, size, tasks)
-    return Panel(size, tuple(points), None if base is None else 100 * base)
+    return Panel(size, tuple(points), tuple(absent), None if base is None else 100 * base)

@@ -76,10 +76,13 @@ class Point:
 
 @dataclasses.dataclass(frozen=True, slots=True)
 class Panel:
-    """One size in a chart; ``baseline`` is the y of its zero-shot base."""
+    """One size in a chart: its points, the labels of those without a value (``absent``),
+    and as ``baseline`` the y of its zero-shot base.
+    """
 
     title: str
     points: tuple[Point, ...]
+    absent: tuple[str, ...] = ()
     baseline: float | None = None
 
 

@@ -20,10 +20,14 @@ from bench.errors import DataError
 from bench.grid.plan import BASE, GENERATE, SCORE, TRAIN
 from bench.grid.store import Store, write_atomic, writing
 from bench.grid.study import Study, expand
-from bench.records import SCHEMA, TRACKS, Cell, Outcome, StageRecord, Track
+from bench.records import SCHEMA, TRACKS, Cell, Outcome, Phase, StageRecord, Track
 
 MODEL_STAGES = (TRAIN, GENERATE, SCORE)
 BASE_STAGES = (BASE, GENERATE, SCORE)
+
+#: Contention of a phase above which its wall time says little, if it used this much CPU.
+_CONTENTION = 2.0
+_COMPUTES_S = 1.0
 
 
 class TokenCounts(TypedDict):
@@ -283,9 +287,26 @@ def _metrics(
 
 
 def _run_notes(run: Run) -> dict[str, str]:
-    """Reasons for what is null in every stage."""
-    measured = any(record.peak_device_bytes is not None for record in run.records.values())
-    return {} if measured else {"peak_device_bytes": "no GPU"}
+    """Reasons for what is null in every stage, and a warning about disturbed times."""
+    notes = {}
+    if not any(record.peak_device_bytes is not None for record in run.records.values()):
+        notes["peak_device_bytes"] = "no GPU"
+    disturbed = sum(any(map(_contended, record.phases)) for record in run.records.values())
+    if disturbed:
+        notes["wall_s"] = (
+            f"{disturbed} of {len(run.records)} stages waited for cores that other work held: "
+            "compare their CPU seconds, not their wall seconds"
+        )
+    return notes
+
+
+def _contended(phase: Phase) -> bool:
+    """Whether a phase that computes got less than half of the cores that it could use."""
+    return (
+        phase.cpu_s >= _COMPUTES_S
+        and phase.contention is not None
+        and phase.contention > _CONTENTION
+    )
 
 
 def tables(run: Run) -> dict[str, dict[str, dict[Track, pd.DataFrame]]]:

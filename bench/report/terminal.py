@@ -55,7 +55,9 @@ def render_table(table: Table) -> RenderableType:
     grid.add_column("", overflow="fold", no_wrap=numeric)
     widths = [_widths(table, index) for index in range(len(table.columns))]
     for column, (value, delta, mark) in zip(table.columns, widths, strict=True):
-        label = f"{column.label:>{value}}" + " " * (1 + delta + mark if delta else 0)
+        label = column.label
+        if delta:
+            label = f"{label:>{value}}" + " " * (1 + delta + mark)
         grid.add_column(
             Text(label),
             # A padded cell must not be aligned to the right: that would strip its padding.
