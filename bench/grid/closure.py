@@ -11,7 +11,6 @@ from __future__ import annotations
 
 import ast
 import hashlib
-import os
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 
@@ -26,6 +25,7 @@ class Code:
         self._root = root
         self._ignored = tuple(ignored)
         self._used: dict[Path, frozenset[Path]] = {}
+        self._listed: dict[Path, frozenset[str]] = {}
 
     def files(self, entry: str) -> dict[str, str]:
         """SHA-256 of every file that ``entry`` (``module:function``) uses, by its path.
@@ -55,6 +55,11 @@ class Code:
 
     def _name(self, path: Path) -> str:
         return path.relative_to(self._root).as_posix()
+
+    def _names_in(self, folder: Path) -> frozenset[str]:
+        if folder not in self._listed:
+            self._listed[folder] = frozenset(path.name for path in folder.iterdir())
+        return self._listed[folder]
 
     def _locate(self, module: str) -> Path | None:
         base = self._root.joinpath(*module.split("."))
@@ -105,7 +110,7 @@ class Code:
     def _named(self, file: Path, text: str, package: str) -> Iterator[Path]:
         if text.startswith(package + ".") and text.replace(".", "").isidentifier():
             yield from self._module(text)
-        elif text and len(text) < 80 and text not in (".", "..") and os.sep not in text:
+        elif text in self._names_in(file.parent):
             beside = file.parent / text
             if beside.is_dir():
                 yield from _all_below(beside)
@@ -128,7 +133,7 @@ def _executed(nodes: Iterable[ast.AST]) -> Iterator[ast.AST]:
     waiting = list(nodes)
     while waiting:
         node = waiting.pop()
-        if isinstance(node, ast.If) and ast.unparse(node.test).endswith("TYPE_CHECKING"):
+        if isinstance(node, ast.If) and _is_type_checking(node.test):
             waiting += node.orelse
             continue
         if isinstance(node, ast.Expr) and isinstance(node.value, ast.Constant):
@@ -158,6 +163,11 @@ def _reached(tree: ast.Module, function: str) -> list[ast.stmt]:
                 reached.add(index)
                 waiting.append(index)
     return [statements[index] for index in sorted(reached)]
+
+
+def _is_type_checking(test: ast.expr) -> bool:
+    name = test.attr if isinstance(test, ast.Attribute) else getattr(test, "id", None)
+    return name == "TYPE_CHECKING"
 
 
 def _is_docstring(node: ast.stmt) -> bool:

@@ -33,6 +33,8 @@ ENVIRONMENT: Mapping[str, str] = {
     "PYTHONHASHSEED": "0",
     "CUBLAS_WORKSPACE_CONFIG": ":4096:8",  # deterministic cuBLAS
     "TOKENIZERS_PARALLELISM": "false",
+    # The server forks, so no library may start a thread in it; Arrow's allocator would.
+    "JE_ARROW_MALLOC_CONF": "background_thread:false",
     "HF_HUB_OFFLINE": "1",
     "HF_DATASETS_OFFLINE": "1",
     "HF_EVALUATE_OFFLINE": "1",
@@ -41,7 +43,28 @@ ENVIRONMENT: Mapping[str, str] = {
 }
 _THREADS = ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS")
 
-PRELOAD = ("torch", "transformers", "peft", "bitsandbytes", "accelerate", "bench.run.child")
+#: What the stages import. transformers loads lazily, so its large parts are named.
+PRELOAD = (
+    "torch",
+    "transformers.trainer",
+    "transformers.models.qwen2.modeling_qwen2",
+    "peft",
+    "bitsandbytes",
+    "evaluate",
+    "codebleu",
+    "nltk",
+    "sacrebleu",
+    "rouge_score.rouge_scorer",
+    "bench.run.child",
+    "bench.train.bases",
+    "bench.train.fit",
+    "bench.train.methods",
+    "bench.generate.decode",
+    "bench.data.corpora",
+    "bench.data.rows",
+    "bench.scoring.execution",
+    "bench.scoring.score",
+)
 
 _SERVE = (
     "import sys; sys.path[:] = {path!r}; "
