@@ -95,3 +95,7 @@ def test_the_mini_study_reads_the_whole_mirror(mirror):
     assert max(sum(s.track == t for s in samples["train"]) for t in TRACKS) == cap
     tracks = {p.track for s in mini.suites for p in corpora.suite_problems(s, TASKS, mirror)}
     assert tracks == set(TRACKS)
+
+
+def test_mini_shares_its_bases_with_smoke():
+    assert study.load("mini").sizes == study.load("smoke").sizes

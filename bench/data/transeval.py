@@ -19,6 +19,8 @@ _FILE = {"java": "Java", "csharp": "CSharp"}
 #: Questions per type, and the one whose arguments have no common type (``any``).
 QUESTIONS = {1: 125, 2: 125, 3: 125, 4: 25}
 _TYPES = {"int": "int", "double": "float", "string": "str", "bool": "bool", "char": "char"}
+#: Expected doubles are printed with six digits (0.166667), so no nearer value can be asked.
+PRINTED = 1e-5
 _ENTRY = re.compile(r"(\w+)\s*\(")
 
 
@@ -96,6 +98,7 @@ def _check(question: dict[str, Any], target: str, where: str) -> dict[str, Any] 
         "types": types,
         "cases": cases,
         "preamble": "",
+        "relative_tolerance": PRINTED,
     }
 
 
