@@ -13,8 +13,9 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 
+from bench.errors import MachineError
 from bench.records import Sample, Verdict
-from bench.scoring.sandbox import python
+from bench.scoring.sandbox import java, python, toolchain
 from bench.scoring.sandbox.jail import Jail, find_jail
 
 Grader = Callable[[Jail, Mapping[str, tuple[Sample, str]]], dict[str, Verdict]]
@@ -85,7 +86,35 @@ def _python_check(jail: Jail, jobs: Mapping[str, tuple[Sample, str]]) -> dict[st
         }
 
 
+def _java(jail: Jail, jobs: Mapping[str, tuple[Sample, str]]) -> dict[str, Verdict]:
+    try:
+        jdk = toolchain.java()
+    except MachineError as error:
+        return {id_: not_run(problem, str(error)) for id_, (problem, _) in jobs.items()}
+    checks = {id_: problem.check or {} for id_, (problem, _) in jobs.items()}
+    units = [
+        (java.cases_unit if checks[id_]["kind"] == "cases" else java.main_unit)(checks[id_], output)
+        for id_, (_, output) in jobs.items()
+    ]
+    verdicts = {}
+    for (id_, (problem, _)), unit in zip(
+        jobs.items(), java.compile_batch(jail, jdk, units), strict=True
+    ):
+        if unit.classes is None:
+            outcome = "not-run" if unit.broken else "compile-error"
+            verdicts[id_] = Verdict(id_, outcome, 0, size(problem), unit.problem)
+        elif checks[id_]["kind"] == "cases":
+            verdicts[id_] = java.run_cases(jail, jdk, id_, checks[id_], unit.classes)
+        elif (name := java.shadowing(checks[id_], unit.classes)) is not None:
+            verdicts[id_] = Verdict(id_, "failed", 0, 1, f"its class {name} hides the test's")
+        else:
+            verdicts[id_] = java.run_main(jail, jdk, id_, unit.classes)
+    return verdicts
+
+
 _GRADERS: dict[str, Grader] = {
     "python-cases": _python_cases,
     "python-check": _python_check,
+    "java-cases": _java,
+    "java-main": _java,
 }

@@ -41,7 +41,12 @@ def arguments(check: Mapping[str, Any]) -> list[list[Any]]:
     ]
 
 
-def mismatch(kind: values.Type, case: Mapping[str, Any], answer: Answer) -> str | None:
+def mismatch(
+    kind: values.Type,
+    case: Mapping[str, Any],
+    answer: Answer,
+    relative: float = values.RELATIVE,
+) -> str | None:
     """How an answer differs from what the case expects; None where it does not."""
     if "error" in case:
         if answer.raised is None:
@@ -51,7 +56,7 @@ def mismatch(kind: values.Type, case: Mapping[str, Any], answer: Answer) -> str 
     if answer.raised is not None:
         return f"raised {answer.text:.160}"
     expected = values.value(kind, case["result"])
-    if values.same(kind, expected, answer.value):
+    if values.same(kind, expected, answer.value, relative):
         return None
     return f"returned {answer.value!r:.80}, expected {expected!r:.80}"
 
@@ -62,7 +67,8 @@ def verdict(
     """Judge the answers of a program that did start. Fewer answers than cases: it ended early."""
     cases = check["cases"]
     kind = values.parse(check["types"]["result"])
-    problems = [mismatch(kind, *pair) for pair in zip(cases, answers, strict=False)]
+    relative = float(check.get("relative_tolerance", values.RELATIVE))
+    problems = [mismatch(kind, *pair, relative) for pair in zip(cases, answers, strict=False)]
     held = problems.count(None)
     if held == len(cases):
         return Verdict(id_, "passed", held, len(cases))
@@ -80,6 +86,8 @@ def verdict(
 
 
 def said(end: JailResult) -> str:
-    """The end of what a program printed, with how it ended."""
-    tail = end.printed.decode(errors="replace").strip()[-200:]
-    return f"{end.outcome} (status {end.exit_code}) {tail}".strip()
+    """How a program ended, and what it printed in short."""
+    text = " ".join(end.printed.decode(errors="replace").split())
+    if len(text) > 300:
+        text = f"{text[:150]} … {text[-150:]}"
+    return f"{end.outcome} (status {end.exit_code}) {text}".strip()

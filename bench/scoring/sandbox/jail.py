@@ -357,6 +357,7 @@ def _system() -> tuple[str, ...]:
             arguments += ["--symlink", str(folder.readlink()), str(folder)]
         elif folder.is_dir():
             arguments += ["--ro-bind", str(folder), str(folder)]
+    arguments += ["--perms", "0755", "--dir", "/etc"]
     for setting in (*map(Path, _SETTINGS), *sorted(Path("/etc").glob("java-*"))):
         if setting.exists():
             arguments += ["--ro-bind", str(setting), str(setting)]

@@ -110,29 +110,32 @@ def _hashable(item: Any) -> Any:
     return tuple(map(_hashable, item)) if isinstance(item, list) else item
 
 
-def same(kind: Type, expected: Any, actual: Any) -> bool:
+def same(kind: Type, expected: Any, actual: Any, relative: float = RELATIVE) -> bool:
     """Whether a result is the expected one. Both are Python values of exact types.
 
     Numbers that a language writes as an integer pass for a float; a float never passes
-    for an integer. Floats: relative 1e-6, absolute 1e-9. Lists in order, maps and sets not.
+    for an integer. Floats: ``relative`` and absolute 1e-9. Lists in order, maps and sets not.
     """
     match kind.name:
         case "optional":
             if expected is None or actual is None:
                 return expected is None and actual is None
-            return same(kind.of[0], expected, actual)
+            return same(kind.of[0], expected, actual, relative)
         case "list":
             if not isinstance(actual, list) or len(actual) != len(expected):
                 return False
-            return all(same(kind.of[0], *pair) for pair in zip(expected, actual, strict=True))
+            pairs = zip(expected, actual, strict=True)
+            return all(same(kind.of[0], *pair, relative) for pair in pairs)
         case "set":
-            return isinstance(actual, (set, frozenset)) and _same_sets(kind, expected, actual)
+            return isinstance(actual, (set, frozenset)) and _same_sets(
+                kind, expected, actual, relative
+            )
         case "map":
-            return isinstance(actual, dict) and _same_maps(kind, expected, actual)
+            return isinstance(actual, dict) and _same_maps(kind, expected, actual, relative)
         case "float":
             if isinstance(actual, bool) or not isinstance(actual, (int, float)):
                 return False
-            return _close(float(expected), actual)
+            return _close(float(expected), actual, relative)
         case "bool":
             return isinstance(actual, bool) and actual == expected
         case "str" | "char":
@@ -142,29 +145,33 @@ def same(kind: Type, expected: Any, actual: Any) -> bool:
     return isinstance(actual, int) and not isinstance(actual, bool) and actual == expected
 
 
-def _close(expected: float, actual: float) -> bool:
+def _close(expected: float, actual: float, relative: float) -> bool:
     if math.isnan(expected):
         return math.isnan(actual)
     try:
-        return math.isclose(expected, actual, rel_tol=RELATIVE, abs_tol=ABSOLUTE)
+        return math.isclose(expected, actual, rel_tol=relative, abs_tol=ABSOLUTE)
     except OverflowError:  # an integer beyond the range of floats
         return False
 
 
-def _same_sets(kind: Type, expected: set[Any], actual: set[Any] | frozenset[Any]) -> bool:
+def _same_sets(
+    kind: Type, expected: set[Any], actual: set[Any] | frozenset[Any], relative: float
+) -> bool:
     member = kind.of[0]
     if len(expected) != len(actual):
         return False
-    return all(any(same(member, one, other) for other in actual) for one in expected)
+    return all(any(same(member, one, other, relative) for other in actual) for one in expected)
 
 
-def _same_maps(kind: Type, expected: dict[Any, Any], actual: dict[Any, Any]) -> bool:
+def _same_maps(
+    kind: Type, expected: dict[Any, Any], actual: dict[Any, Any], relative: float
+) -> bool:
     keys, items = kind.of
     if len(expected) != len(actual):
         return False
     return all(
         any(
-            same(keys, key, other) and same(items, item, actual[other])
+            same(keys, key, other, relative) and same(items, item, actual[other], relative)
             for other in ([key] if key in actual else actual)
         )
         for key, item in expected.items()
