@@ -24,7 +24,7 @@ COUNTS = {
         "summarization/java": 99,
     },
     "codexglue-trans": {"translation/java_cs": 1000, "translation/cs_java": 1000},
-    "g-transeval": {"translation/java_cs": 399, "translation/cs_java": 399},
+    "g-transeval": {"translation/java_cs": 400, "translation/cs_java": 400},
     "humaneval": {"generation/python": 164},
     "humaneval-x": {"generation/java": 164},
     "mbpp": {"generation/python": 500},

@@ -26,8 +26,8 @@ def test_every_case_has_values_of_its_types(mirror, track):
             for value, kind in zip([*case["args"], case["result"]], kinds, strict=True):
                 assert mismatch(value, kind) is None, (problem.id, value)
         assert f"{problem.check['entry']}(" in problem.reference
-    assert counts == {"type-1": 125, "type-2": 125, "type-3": 124, "type-4": 25}
-    assert len({problem.id for problem in problems}) == 399
+    assert counts == {"type-1": 125, "type-2": 125, "type-3": 125, "type-4": 25}
+    assert len({problem.id for problem in problems}) == 400
 
 
 def test_both_languages_of_a_pair_are_the_same_question(mirror):
@@ -52,12 +52,28 @@ def test_values_are_typed():
     assert check["entry"] == "F"
 
 
+def test_values_of_any_type_carry_their_own():
+    given = ["4|ANY_TYPE_SEP|int", [], "c|ANY_TYPE_SEP|char", "2|ANY_TYPE_SEP|double"]
+    assert transeval._value(given, ["any"], "here") == [
+        {"type": "int", "value": 4},
+        [],
+        {"type": "char", "value": "c"},
+        {"type": "float", "value": 2.0},
+    ]
+
+
 @pytest.mark.parametrize(
-    ("text", "kind"), [("one", "int"), ("True", "bool"), (["1"], "int"), ("", "double")]
+    ("text", "kind"),
+    [("one", "int"), ("True", "bool"), (["1"], "int"), ("", "double"), ({}, "any")],
 )
 def test_a_value_of_another_type_is_told(text, kind):
     with pytest.raises(DataError, match=r"here: .* is not"):
         transeval._value(text, kind, "here")
+
+
+def test_a_question_of_an_unknown_type_is_told():
+    with pytest.raises(DataError, match="here: unknown type 'decimal'"):
+        transeval._check({"paramsType": ["decimal"], "returnType": "int"}, "int f()", "here")
 
 
 def test_a_question_without_a_field_is_told():

@@ -3,6 +3,7 @@
 A case is JSON, so that one file serves Python, Java and C#. ``int`` has 32 bits and
 ``long`` 64 in every language, ``float`` is a double, ``char`` one UTF-16 unit. A map is a
 JSON object whatever its keys are (``{"1": "a"}`` for ``map[int,str]``), a set is an array.
+``any`` takes what it is given; ``{"type": "char", "value": "c"}`` gives a value a type.
 """
 
 from __future__ import annotations
@@ -13,7 +14,7 @@ import re
 from typing import Any
 
 _ARITY = {
-    **dict.fromkeys(("int", "long", "float", "bool", "str", "char"), 0),
+    **dict.fromkeys(("int", "long", "float", "bool", "str", "char", "any"), 0),
     **dict.fromkeys(("list", "set", "optional"), 1),
     "map": 2,
 }
@@ -73,6 +74,8 @@ def _parse(text: str, tokens: list[str]) -> tuple[CaseType, list[str]]:
 
 def mismatch(value: Any, kind: CaseType) -> str | None:
     """Why a JSON value is not of a type; None where it is."""
+    if kind.name == "any":
+        return None
     if kind.name == "optional":
         return None if value is None else mismatch(value, kind.parameters[0])
     if kind.name in ("list", "set") and isinstance(value, list):

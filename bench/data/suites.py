@@ -213,7 +213,7 @@ SUITES: Mapping[str, PublicSuite] = {
     ),
     "g-transeval": PublicSuite(
         {track: transeval.files(track) for track in _DIRECTIONS},
-        lambda track, locate: _counted("g-transeval", transeval.problems(track, locate), 399),
+        lambda track, locate: _counted("g-transeval", transeval.problems(track, locate), 400),
     ),
     "humaneval": PublicSuite({PYTHON: (_HUMANEVAL,)}, humaneval),
     "humaneval-x": PublicSuite({JAVA: (_HUMANEVAL_X,)}, humaneval_x),

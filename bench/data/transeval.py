@@ -16,9 +16,17 @@ from bench.errors import DataError
 from bench.records import Sample, Track
 
 _FILE = {"java": "Java", "csharp": "CSharp"}
-#: Questions per type, and the one whose arguments have no common type (``any``).
 QUESTIONS = {1: 125, 2: 125, 3: 125, 4: 25}
-_TYPES = {"int": "int", "double": "float", "string": "str", "bool": "bool", "char": "char"}
+_TYPES = {
+    "int": "int",
+    "double": "float",
+    "string": "str",
+    "bool": "bool",
+    "char": "char",
+    "any": "any",
+}
+#: Parts a value of the type ``any`` from the name of its own type.
+_OWN_TYPE = "|ANY_TYPE_SEP|"
 #: Expected doubles are printed with six digits (0.166667), so no nearer value can be asked.
 PRINTED = 1e-5
 _ENTRY = re.compile(r"(\w+)\s*\(")
@@ -40,9 +48,6 @@ def files(track: Track) -> list[str]:
 def problems(track: Track, locate: Locate) -> list[Sample]:
     """The problems of a direction; ``part`` is the type, ``type-1`` to ``type-4``.
 
-    399 of the 400: question 13 of type 3 takes a list of anything, which C# and Java cannot
-    be given alike, so it is left out.
-
     Raises:
         DataError: a file is not as listed, lacks a field or a line.
     """
@@ -63,22 +68,21 @@ def problems(track: Track, locate: Locate) -> list[Sample]:
         for number, question in enumerate(questions):
             where = f"{path}: question {number}"
             check = _check(question, detokenize(target[number]), where)
-            if check is not None:
-                inputs = {"code": detokenize(source[number])}
-                name = f"type-{level}-{number}@{track}"
-                reference = detokenize(target[number])
-                samples.append(Sample(name, track, inputs, reference, f"type-{level}", check))
+            inputs = {"code": detokenize(source[number])}
+            name = f"type-{level}-{number}@{track}"
+            reference = detokenize(target[number])
+            samples.append(Sample(name, track, inputs, reference, f"type-{level}", check))
     return samples
 
 
-def _check(question: dict[str, Any], target: str, where: str) -> dict[str, Any] | None:
-    """The question's tests in the kit's form; None where a type has no counterpart."""
+def _check(question: dict[str, Any], target: str, where: str) -> dict[str, Any]:
+    """The question's tests in the kit's form."""
     parameters = require(question, "paramsType", list, where)
     result = require(question, "returnType", object, where)
     try:
         types = {"args": [_type(kind) for kind in parameters], "result": _type(result)}
-    except KeyError:
-        return None
+    except KeyError as error:
+        raise DataError(f"{where}: unknown type {error}", hint="restore the file") from None
     cases = [
         {
             "args": [
@@ -119,6 +123,11 @@ def _value(text: Any, kind: Any, where: str) -> Any:
     if isinstance(kind, dict) and isinstance(text, dict):
         (inner,) = kind.values()
         return {key: _value(item, inner, where) for key, item in text.items()}
+    if kind == "any" and isinstance(text, str):
+        value, _, own = text.partition(_OWN_TYPE)
+        return {"type": _TYPES[own], "value": _value(value, own, where)}
+    if kind == "any" and text == []:
+        return []
     if not isinstance(text, str):
         raise DataError(f"{where}: {text!r} is not {kind}", hint="restore the file")
     try:
