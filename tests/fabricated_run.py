@@ -5,16 +5,23 @@
 
 from __future__ import annotations
 
+import functools
+import io
 import json
 import random
+import tempfile
 from collections.abc import Collection
 from pathlib import Path
 
 import pandas as pd
+from rich.console import Console
 
+from bench.analysis import comparisons
 from bench.grid import store, study
 from bench.records import TRACKS, Outcome, StageRecord, Tokens, Track
-from bench.report import results
+from bench.report import content, page, results, terminal
+from bench.report import folder as run_folder
+from bench.report.document import Report
 
 SMOKE = study.load("smoke")
 PROBLEMS = 30
@@ -26,7 +33,7 @@ PROVENANCE = {
     "schema": 1,
     "git": {"commit": "0123456789abcdef0123456789abcdef01234567", "dirty": False},
     "machine": {"cpu": "Example CPU 3000", "cores": 2, "memory_bytes": 8 * 2**30, "gpus": []},
-    "versions": {"python": "3.11.7", "torch": "2.13.0+cpu"},
+    "libraries": {"torch": "2.13.0+cpu", "transformers": "5.23.0", "codebleu": None},
     "seed": 42,
     "command": ["bench", "run", "--study", "smoke"],
 }
@@ -86,15 +93,15 @@ def fabricate(folder: Path, *, oom: Collection[str] = ()) -> Path:
     """Write the run folder; the training of the cells in ``oom`` ran out of memory."""
     run = store.Store(folder)
     for size in SIZE_BONUS:
-        for stage in results.BASE_STAGES:
+        for stage in run_folder.BASE_STAGES:
             _stage(run, f"bases/{size}", stage, SMOKE.tasks, "base", size)
     for cell in study.expand(SMOKE):
         for model in cell.models:
-            name = results.owner(cell, model.id)
+            name = run_folder.owner(cell, model.id)
             if cell.id in oom:
                 _lost(run, name)
                 continue
-            for stage in results.MODEL_STAGES:
+            for stage in run_folder.MODEL_STAGES:
                 _stage(run, name, stage, model.tasks, cell.method, cell.size)
     (folder / "run.json").write_text(json.dumps(PROVENANCE))
     return folder
@@ -149,3 +156,42 @@ def _lost(run: store.Store, name: str) -> None:
         details={},
     )
     store.write_record(work, record)
+
+
+GOLDEN = Path(__file__).parent / "golden"
+
+
+@functools.cache
+def reported(*oom: str) -> tuple[results.Results, list[comparisons.Comparison], Report]:
+    """Results, comparisons and report of an invented run."""
+    with tempfile.TemporaryDirectory() as name:
+        run = run_folder.read(fabricate(Path(name), oom=oom), SMOKE)
+        rows = [
+            row
+            for suite, tables in run_folder.tables(run).items()
+            for row in comparisons.compare(run.cells, tables, suite=suite, seed=SMOKE.seed)
+        ]
+        summary = results.results(run)
+        return summary, rows, content.build(summary, rows, SMOKE)
+
+
+def printed(report: Report, width: int, *, details: bool = False) -> str:
+    """The report as a terminal without colours shows it."""
+    console = Console(file=io.StringIO(), width=width, color_system=None)
+    console.print(terminal.render(report, details=details))
+    lines = console.file.getvalue().splitlines()
+    return "\n".join(line.rstrip() for line in lines) + "\n"
+
+
+def goldens() -> dict[str, str]:
+    """The golden files' names and what they should hold now."""
+    report = reported("mt-fft-6m")[2]
+    return {
+        "report.md": page.markdown(report),
+        "report-80.txt": printed(report, 80),
+    }
+
+
+if __name__ == "__main__":
+    for golden, text in goldens().items():
+        (GOLDEN / golden).write_text(text, encoding="utf-8")

@@ -9,6 +9,7 @@ import pytest
 
 from bench.errors import DataError
 from bench.records import METHODS, Track
+from bench.report import folder as run_folder
 from bench.report import results
 from tests.fabricated_run import PROBLEMS, PROVENANCE, SMOKE, fabricate
 
@@ -88,7 +89,7 @@ def folder(tmp_path_factory):
 
 @pytest.fixture
 def content(folder):
-    return results.results(results.read(folder, SMOKE))
+    return results.results(run_folder.read(folder, SMOKE))
 
 
 def test_the_file_follows_the_schema(content, tmp_path):
@@ -132,7 +133,7 @@ def test_a_cell_that_ran_out_of_memory_stays_in_the_grid(content):
 
 
 def test_a_folder_where_nothing_ran_is_a_grid_of_skipped_cells(tmp_path):
-    content = results.results(results.read(tmp_path, SMOKE))
+    content = results.results(run_folder.read(tmp_path, SMOKE))
     assert fits(content, SCHEMA)
     assert {cell["outcome"] for cell in content["cells"]} == {"skipped"}
     stage = content["cells"][0]["models"][0]["stages"][0]
@@ -141,14 +142,14 @@ def test_a_folder_where_nothing_ran_is_a_grid_of_skipped_cells(tmp_path):
 
 def test_a_record_of_another_key_counts_as_not_run(folder):
     owners = ["bases/2m"]
-    keys = {f"{o}/{s}": f"key of {o}/{s}" for o in owners for s in results.BASE_STAGES}
-    content = results.results(results.read(folder, SMOKE, keys))
+    keys = {f"{o}/{s}": f"key of {o}/{s}" for o in owners for s in run_folder.BASE_STAGES}
+    content = results.results(run_folder.read(folder, SMOKE, keys))
     assert [base["outcome"] for base in content["bases"]] == ["skipped", "ok", "skipped"]
     assert {cell["outcome"] for cell in content["cells"]} == {"skipped"}
 
 
 def test_tables_are_found_by_suite_cell_and_track(folder):
-    found = results.tables(results.read(folder, SMOKE))
+    found = run_folder.tables(run_folder.read(folder, SMOKE))
     assert list(found) == ["embedded"]
     assert len(found["embedded"]) == 8  # one of nine ran out of memory
     single = found["embedded"]["st-qlora-2m"]
@@ -163,6 +164,6 @@ def test_a_broken_scores_file_is_named(folder, tmp_path, spoilt):
     path = copy / "cells" / "mt-qlora-2m" / "multi-task" / "score" / spoilt
     path.write_text('{"metrics": ' if spoilt.endswith("json") else 'id,bleu\n"a')
     with pytest.raises(DataError, match="mt-qlora-2m") as error:
-        results.tables(results.read(copy, SMOKE))
+        run_folder.tables(run_folder.read(copy, SMOKE))
     assert spoilt in error.value.problem
     assert "give the same command again" in error.value.hint

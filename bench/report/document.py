@@ -76,8 +76,9 @@ class Point:
 
 @dataclasses.dataclass(frozen=True, slots=True)
 class Panel:
-    """One size in a chart: its points, the labels of those without a value (``absent``),
-    and as ``baseline`` the y of its zero-shot base.
+    """One size in a chart, with the y of its zero-shot base as ``baseline``.
+
+    ``absent`` names the methods that have no value here.
     """
 
     title: str

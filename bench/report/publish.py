@@ -8,37 +8,37 @@ from pathlib import Path
 from bench.analysis import comparisons
 from bench.grid.store import write_atomic, writing
 from bench.grid.study import Study
-from bench.report import content, page, results
+from bench.report import content, folder, page, results
 from bench.report.document import Report
 
 RESULTS, STATISTICS = "results.json", "stats.csv"
 MARKDOWN, HTML = "report.md", "report.html"
 
 
-def publish(folder: Path, study: Study, keys: Mapping[str, str] | None = None) -> Report:
+def publish(path: Path, study: Study, keys: Mapping[str, str] | None = None) -> Report:
     """Write the four files of a run from what its folder holds, and return the report.
 
-    ``keys`` are the stages' present keys, see ``results.read``. Needs neither models nor
+    ``keys`` are the stages' present keys, see ``folder.read``. Needs neither models nor
     generations: records, scores and per-instance tables are enough.
 
     Raises:
         DataError: a scores file that cannot be read.
         MachineError: the folder cannot be written.
     """
-    run = results.read(folder, study, keys)
+    run = folder.read(path, study, keys)
     summary = results.results(run)
     rows = [
         row
-        for suite, tables in results.tables(run).items()
+        for suite, tables in folder.tables(run).items()
         for row in comparisons.compare(run.cells, tables, suite=suite, seed=study.seed)
     ]
     report = content.build(summary, rows, study)
-    results.write(folder / RESULTS, summary)
+    results.write(path / RESULTS, summary)
     for name, text in (
         (STATISTICS, comparisons.to_csv(rows)),
         (MARKDOWN, page.markdown(report)),
         (HTML, page.html(report)),
     ):
-        with writing(folder / name):
-            write_atomic(folder / name, text.encode())
+        with writing(path / name):
+            write_atomic(path / name, text.encode())
     return report

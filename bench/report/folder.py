@@ -1,0 +1,108 @@
+"""A run folder read: records, scores and per-instance tables, as they lie there now."""
+
+from __future__ import annotations
+
+import dataclasses
+import itertools
+import json
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+
+from bench.errors import DataError
+from bench.grid.plan import BASE, GENERATE, SCORE, TRAIN
+from bench.grid.store import Store
+from bench.grid.study import Study, expand
+from bench.records import TRACKS, Cell, Outcome, StageRecord, Track
+
+MODEL_STAGES = (TRAIN, GENERATE, SCORE)
+BASE_STAGES = (BASE, GENERATE, SCORE)
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class Run:
+    """What a run folder holds now. Records and scores are keyed by owner, see ``Store``."""
+
+    study: Study
+    cells: tuple[Cell, ...]
+    provenance: Mapping[str, Any]
+    records: Mapping[tuple[str, str], StageRecord]
+    metrics: Mapping[str, Mapping[str, float | None]]
+    notes: Mapping[str, Mapping[str, str]]
+    score_folders: Mapping[str, Path]
+
+
+def read(folder: Path, study: Study, keys: Mapping[str, str] | None = None) -> Run:
+    """Read the records and scores of a run folder.
+
+    ``keys`` maps a stage's id (``cells/mt-qlora-2m/multi-task/train``) to its present key;
+    a record of another key counts as not run. Without keys every record counts.
+
+    Raises:
+        DataError: a scores or provenance file that cannot be read.
+    """
+    store, cells = Store(folder), expand(study)
+    owners = {f"bases/{base.name}": BASE_STAGES for base in study.sizes}
+    owners |= {owner(cell, model.id): MODEL_STAGES for cell in cells for model in cell.models}
+    records, metrics, notes, score_folders = {}, {}, {}, {}
+    for name, stages in owners.items():
+        for stage in stages:
+            key = None if keys is None else keys.get(f"{name}/{stage}", "")
+            record = store.record(name, stage, key)
+            if record is not None:
+                records[name, stage] = record
+        scored = records.get((name, SCORE))
+        if scored is not None and scored.outcome is Outcome.OK:
+            score_folders[name] = store.path(name, SCORE)
+            scores = _read_json(score_folders[name] / "scores.json")
+            metrics[name] = scores.get("metrics", {})
+            notes[name] = scores.get("notes", {})
+    path = folder / "run.json"
+    provenance = _read_json(path) if path.is_file() else {}
+    return Run(study, cells, provenance, records, metrics, notes, score_folders)
+
+
+def owner(cell: Cell, model: str) -> str:
+    """The folder of a cell's model inside the run folder."""
+    return f"cells/{cell.id}/{model}"
+
+
+def _read_json(path: Path) -> dict[str, Any]:
+    try:
+        content = json.loads(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError) as error:
+        raise DataError(
+            f"{path}: {error}", hint="delete that stage's folder and give the same command again"
+        ) from None
+    if not isinstance(content, dict):
+        raise DataError(f"{path}: not a JSON object", hint="delete that stage's folder")
+    return content
+
+
+def tables(run: Run) -> dict[str, dict[str, dict[Track, pd.DataFrame]]]:
+    """The per-instance tables of the cells: suite -> cell id -> track -> table.
+
+    Raises:
+        DataError: a table that cannot be read.
+    """
+    found: dict[str, dict[str, dict[Track, pd.DataFrame]]] = {}
+    owners = ((cell.id, owner(cell, model.id)) for cell in run.cells for model in cell.models)
+    scored = [(cell, run.score_folders[name]) for cell, name in owners if name in run.score_folders]
+    for suite, (cell, folder), track in itertools.product(run.study.suites, scored, TRACKS):
+        path = folder / f"{suite.name}.{track.task}-{track.language}.csv"
+        if path.is_file():
+            found.setdefault(suite.name, {}).setdefault(cell, {})[track] = _read_table(path)
+    return found
+
+
+def _read_table(path: Path) -> pd.DataFrame:
+    try:
+        return pd.read_csv(
+            path, dtype={"id": "str", "part": "str"}, keep_default_na=False, na_values=[""]
+        )
+    except (OSError, ValueError) as error:
+        raise DataError(
+            f"{path}: {error}", hint="delete that stage's folder and give the same command again"
+        ) from None
