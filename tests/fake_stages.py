@@ -2,7 +2,7 @@
 
 Each appends one line at a time to its output, as training steps and generated lines do,
 and continues where an interrupted attempt stopped. ``options`` of the job steer it:
-``journal`` (who ran, when), ``steps``, ``step_s``, and what a stage of some id does.
+``journal`` (who ran, when), ``steps``, ``step_s`` by stage, and what some stages do.
 """
 
 from __future__ import annotations
@@ -35,7 +35,7 @@ def stage(job: Job, work: Path, meter: Meter, progress: Progress) -> StageResult
             file.write(hashlib.sha256(seed.encode()).hexdigest() + "\n")
             file.flush()
             progress(step + 1, steps, "steps")
-            time.sleep(job.options.get("step_s", 0))
+            time.sleep(job.options.get("step_s", {}).get(job.stage, 0))
     print("done", job.id)
     journal(job, "end")
     return StageResult(Tokens(3, 2, 1), output.stat().st_size, {"inputs": sorted(job.inputs)})

@@ -208,3 +208,31 @@ def test_an_unused_gpu_is_left_alone(monkeypatch: pytest.MonkeyPatch, initialize
         pass
     assert meter.phases[0].device is None
     assert bool(asked) == initialized
+
+
+def test_device_wide_memory_is_asked_of_the_visible_devices(
+    cuda: FakeCuda, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    class NVMLError(Exception):
+        pass
+
+    used = {"GPU-a": 100, "GPU-b": 200, "GPU-other": 4000}
+    pynvml = types.SimpleNamespace(
+        NVMLError=NVMLError,
+        nvmlInit=lambda: None,
+        nvmlDeviceGetHandleByUUID=lambda name: name,
+        nvmlDeviceGetMemoryInfo=lambda name: types.SimpleNamespace(used=used[name]),
+    )
+    monkeypatch.setitem(sys.modules, "pynvml", pynvml)  # type: ignore[arg-type]
+    cuda.get_device_properties = lambda index: types.SimpleNamespace(uuid="ab"[index])
+    with Meter(threads=1) as meter, meter.phase("train"):
+        cuda.allocated = [10, 20]
+    assert meter.phases[0].device == DevicePeak(30, 60, 300)
+
+    def broken() -> None:
+        raise NVMLError
+
+    pynvml.nvmlInit = broken
+    with Meter(threads=1) as meter, meter.phase("train"):
+        pass
+    assert meter.phases[0].device == DevicePeak(0, 0, None)
