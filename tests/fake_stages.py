@@ -24,7 +24,7 @@ from bench.run.job import Job, Progress, StageResult
 
 def stage(job: Job, work: Path, meter: Meter, progress: Progress) -> StageResult:
     journal(job, "start")
-    behave(job)
+    behave(job, work)
     steps = job.options.get("steps", 2)
     output = work / "output.txt"
     before = sorted((name, (path / "output.txt").read_text()) for name, path in job.inputs.items())
@@ -41,7 +41,7 @@ def stage(job: Job, work: Path, meter: Meter, progress: Progress) -> StageResult
     return StageResult(Tokens(3, 2, 1), output.stat().st_size, {"inputs": sorted(job.inputs)})
 
 
-def behave(job: Job) -> None:
+def behave(job: Job, work: Path) -> None:
     what = job.options.get("behave", {}).get(job.id)
     if what == "raise":
         raise ValueError("no such luck\nsecond line")
@@ -51,6 +51,8 @@ def behave(job: Job) -> None:
         raise MemoryError
     if what == "disk":
         raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), str(job.id))
+    if what == "fill":
+        (work / "weights").write_bytes(bytes(2**22))
     if what == "die":
         os.kill(os.getpid(), signal.SIGKILL)
     if what == "exit":

@@ -224,6 +224,24 @@ def test_a_full_disk_stops_the_run_in_one_line(smoke: study.Study, results: Stor
     assert execute(smoke, results).summary.ok
 
 
+def test_a_disk_that_really_fills_loses_nothing(smoke: study.Study, tmp_path: Path) -> None:
+    disk = tmp_path / "disk"
+    disk.mkdir()
+    mount = ["mount", "-t", "tmpfs", "-o", "size=1m", "tmpfs", str(disk)]
+    if os.getuid() != 0 or subprocess.run(mount, capture_output=True, check=False).returncode:
+        pytest.skip("only root may mount a small disk")
+    try:
+        results = Store(disk / "run")
+        with pytest.raises(DiskError, match=f"no space left on the disk of {disk}"):
+            execute(smoke, results, behave={f"{CELL}/train": "fill"})
+        states = {stage.id: stage.state for stage in planned(smoke, results)}
+        assert states[f"{BASE}/base"] is State.DONE
+        (results.work(CELL, "train") / "weights").unlink()  # the user frees some space
+        assert execute(smoke, results).summary.ok
+    finally:
+        subprocess.run(["umount", "-l", str(disk)], check=True)
+
+
 def test_a_dead_server_is_one_line(smoke: study.Study, results: Store) -> None:
     # A stage's parent is the server.
     code = "import os, signal\ndef stage(*_):\n    os.kill(os.getppid(), signal.SIGKILL)\n"
