@@ -36,7 +36,7 @@ def _python_failure(code: str) -> str | None:
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
-            tree = ast.parse(code)
+            tree = ast.parse(code.encode())  # bytes: as a file is read, BOM and coding line too
     except (SyntaxError, ValueError, RecursionError, MemoryError):
         return UNPARSABLE
     return None if tree.body else NO_CODE

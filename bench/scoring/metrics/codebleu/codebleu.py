@@ -1,64 +1,18 @@
-"""CodeBLEU of one function against its reference, in 0..1, with two readings of 0.7.0.
+"""CodeBLEU per instance: ``codebleu`` (corrected) and ``codebleu@published`` (0.7.0's).
 
-The parts are those of the package ``codebleu`` 0.7.0 (n-gram BLEU, keyword-weighted
-n-gram recall, subtree match, data-flow match; each weighs a quarter) on tree-sitter
-grammars 0.21. That release replaces a data-flow score of 0 by 1, so an empty output gets
-0.25 and an output without any right data flow gets a quarter for nothing.
-
-- ``codebleu`` (corrected): an empty output scores 0; a data-flow score of 0 is 0; where
-  the reference has no data flow at all, that part is left out and the others weigh a
-  third each.
-- ``codebleu@published``: as 0.7.0 computes it, comparable with published values.
-
-0.7.0 orders the names that flow into a variable by ``set``, so its data-flow score changes
-with Python's hash seed; here they stand in the order of the source text.
+What the two are, and why, stands in ``bench.scoring.codebleu``.
 """
 
 from __future__ import annotations
 
-import contextlib
-import functools
-import tokenize
-from collections import Counter
-from pathlib import Path
 from typing import Any
 
-import codebleu.bleu
-import codebleu.parser
-import codebleu.utils
-import codebleu.weighted_ngram_match
 import evaluate
-import tree_sitter
 
 import datasets
-from bench.scoring.admission import TOO_DEEP, each
-from bench.scoring.metrics import result
-
-#: Language names of the kit, of codebleu, and codebleu's data-flow functions.
-LANGUAGES = {
-    "python": ("python", codebleu.parser.DFG_python),
-    "java": ("java", codebleu.parser.DFG_java),
-    "csharp": ("c_sharp", codebleu.parser.DFG_csharp),
-}
-
-#: Deepest syntax tree that is compared: the data-flow functions recurse.
-MAX_DEPTH = 300
-#: codebleu walks the body of a loop twice, so n nested loops cost 2 to the n walks.
-MAX_NESTED_LOOPS = 8
-LOOPS = {
-    "for_statement",
-    "enhanced_for_statement",
-    "for_each_statement",
-    "foreach_statement",
-    "while_statement",
-}
-TOO_MANY_LOOPS = f"more than {MAX_NESTED_LOOPS} nested loops"
-
-Flow = tuple[str, str, tuple[str, ...]]
-
-
-class Unmeasurable(Exception):
-    """A text whose tree cannot be compared; the message is the reason."""
+from bench.scoring.admission import each
+from bench.scoring.codebleu import Unmeasurable, score
+from bench.scoring.metrics import COLUMNS, result
 
 
 class Codebleu(evaluate.Metric):  # type: ignore[misc]
@@ -86,132 +40,4 @@ class Codebleu(evaluate.Metric):  # type: ignore[misc]
             except Unmeasurable as error:
                 return str(error)
 
-        names = ["codebleu", "codebleu@published"]
-        return result(each(names, len(predictions), score_one))
-
-
-def score(prediction: str, reference: str, language: str) -> tuple[float, float]:
-    """Corrected and published CodeBLEU of one snippet.
-
-    Raises:
-        Unmeasurable: a syntax tree too deep, or loops too deeply nested, to compare.
-    """
-    prediction, reference = prediction.strip(), reference.strip()
-    hypothesis, expected = prediction.split(), reference.split()
-    keywords = _keywords(language)
-    weights = {token: 1 if token in keywords else 0.2 for token in expected}
-    bleu = codebleu.bleu.corpus_bleu([[expected]], [hypothesis])
-    weighted = codebleu.weighted_ngram_match.corpus_bleu([[[expected, weights]]], [hypothesis])
-    subtrees, flows = _analyse(prediction, language)
-    expected_subtrees, expected_flows = _analyse(reference, language)
-    matched = sum(n for tree, n in expected_subtrees.items() if tree in subtrees)
-    syntax = matched / expected_subtrees.total()
-    total = expected_flows.total()
-    flow = (flows & expected_flows).total() / total if total else 0.0
-    published = (bleu + weighted + syntax + (flow or 1.0)) / 4
-    if not hypothesis:
-        return 0.0, published
-    corrected = (bleu + weighted + syntax + flow) / 4 if total else (bleu + weighted + syntax) / 3
-    return corrected, published
-
-
-@functools.cache
-def _keywords(language: str) -> frozenset[str]:
-    folder = Path(codebleu.utils.__file__).parent / "keywords"
-    lines = (folder / f"{LANGUAGES[language][0]}.txt").read_text(encoding="utf-8").splitlines()
-    return frozenset(line.strip() for line in lines)
-
-
-@functools.cache
-def _parser(language: str) -> tree_sitter.Parser:
-    parser = tree_sitter.Parser()
-    parser.language = codebleu.utils.get_tree_sitter_language(LANGUAGES[language][0])
-    return parser
-
-
-@functools.lru_cache(maxsize=4096)
-def _analyse(code: str, language: str) -> tuple[Counter[str], Counter[Flow]]:
-    """Subtrees (as S-expressions) and data flows (normalised) of a snippet, counted."""
-    # What cannot be tokenized is compared with its comments, as in 0.7.0.
-    with contextlib.suppress(tokenize.TokenError, SyntaxError, IndexError, ValueError):
-        code = codebleu.parser.remove_comments_and_docstrings(code, LANGUAGES[language][0])
-    root = _parser(language).parse(code.encode()).root_node
-    _refuse_extremes(root)
-    return _subtrees(root), _flows(root, code, language)
-
-
-def _refuse_extremes(root: tree_sitter.Node) -> None:
-    """Walk the tree without recursion; refuse what recursion could not bear."""
-    cursor = root.walk()
-    loops = 0
-    while True:
-        if cursor.depth > MAX_DEPTH:
-            raise Unmeasurable(TOO_DEEP)
-        node = cursor.node
-        loops += node is not None and node.type in LOOPS
-        if loops > MAX_NESTED_LOOPS:
-            raise Unmeasurable(TOO_MANY_LOOPS)
-        if cursor.goto_first_child():
-            continue
-        while True:
-            node = cursor.node
-            loops -= node is not None and node.type in LOOPS
-            if cursor.goto_next_sibling():
-                break
-            if not cursor.goto_parent():
-                return
-
-
-def _subtrees(root: tree_sitter.Node) -> Counter[str]:
-    """S-expressions of the root and of every node below it that has children."""
-    found: Counter[str] = Counter()
-    nodes = [root]
-    while nodes:
-        node = nodes.pop()
-        found[str(node)] += 1
-        nodes.extend(child for child in node.children if child.child_count)
-    return found
-
-
-def _flows(root: tree_sitter.Node, code: str, language: str) -> Counter[Flow]:
-    """The data flows of a tree, variables numbered by first appearance."""
-    try:
-        spans = codebleu.parser.tree_to_token_index(root)
-        lines = code.split("\n")
-        tokens = [codebleu.parser.index_to_code_token(span, lines) for span in spans]
-        places = {span: (place, tokens[place]) for place, span in enumerate(spans)}
-        raw, _ = LANGUAGES[language][1](root, places, {})
-    except (AttributeError, IndexError, KeyError, NameError, TypeError, ValueError):
-        return Counter()  # 0.7.0's functions do not know this construct: no data flow
-    raw = sorted(raw, key=lambda item: item[1])
-    used = {item[1] for item in raw if item[4]} | {place for item in raw for place in item[4]}
-    merged: dict[int, tuple[str, str, list[str], list[int]]] = {}
-    for name, place, relation, sources, source_places in raw:
-        if place not in used:
-            continue
-        if place in merged:
-            first = merged[place]
-            sources = list(dict.fromkeys(first[2] + sources))
-            source_places = sorted({*first[3], *source_places})
-        merged[place] = (name, relation, sources, source_places)
-    numbers: dict[str, str] = {}
-    flows: Counter[Flow] = Counter()
-    for name, relation, sources, source_places in merged.values():
-        ordered = _in_source_order(sources, source_places, tokens)
-        for each_name in (*ordered, name):
-            numbers.setdefault(each_name, f"var_{len(numbers)}")
-        flows[(numbers[name], relation, tuple(numbers[source] for source in ordered))] += 1
-    return flows
-
-
-def _in_source_order(sources: list[str], places: list[int], tokens: list[str]) -> list[str]:
-    """Order names that went through a ``set`` by where they first stand in the text.
-
-    Lists with repeated names never went through one and keep their order.
-    """
-    if len(set(sources)) < len(sources):
-        return sources
-    first: dict[str, int] = {}
-    for place in sorted(places):
-        first.setdefault(tokens[place], place)
-    return sorted(sources, key=lambda source: (first.get(source, len(tokens)), source))
+        return result(each(COLUMNS["codebleu"], len(predictions), score_one))

@@ -80,6 +80,7 @@ def _encode(texts: set[str], folder: Path) -> dict[str, Any]:
     import torch
     import transformers
 
+    transformers.utils.logging.disable_progress_bar()
     tokenizer = transformers.AutoTokenizer.from_pretrained(folder, local_files_only=True)
     encoder = transformers.AutoModel.from_pretrained(
         folder, local_files_only=True, use_safetensors=True, dtype=torch.float32

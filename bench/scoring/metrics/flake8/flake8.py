@@ -35,12 +35,13 @@ class Flake8(evaluate.Metric):  # type: ignore[misc]
         self, predictions: list[str], names: Sequence[str] | None = None
     ) -> dict[str, Any]:
         stems = names or [f"output_{index:06d}" for index in range(len(predictions))]
-        violations: Column = []
-        reasons: list[str | None] = []
-        found = python.flake8(predictions, stems)
-        for code, messages in zip(predictions, found, strict=True):
-            why = python.CRASHED if messages is None else syntax.failure(code, "python")
-            reasons.append(why)
-            counted = [m for m in messages or () if m.code not in OF_THE_FILE]
-            violations.append(None if why else len(counted))
+        reasons = [syntax.failure(code, "python") for code in predictions]
+        parsed = [index for index, why in enumerate(reasons) if why is None]
+        violations: Column = [None] * len(predictions)
+        found = python.flake8([predictions[i] for i in parsed], [stems[i] for i in parsed])
+        for index, messages in zip(parsed, found, strict=True):
+            if messages is None:
+                reasons[index] = python.CRASHED
+            else:
+                violations[index] = sum(m.code not in OF_THE_FILE for m in messages)
         return result(Rows({"flake8_violations": violations}, reasons))

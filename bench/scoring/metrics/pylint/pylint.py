@@ -70,7 +70,7 @@ def count(
 
     ``messages`` is None where Pylint crashed on it, ``failure`` says why it does not parse.
     """
-    if messages is None or any(message.code.startswith("F") for message in messages):
+    if messages is None:
         return [None] * (2 * len(LETTERS)), python.CRASHED
     published = Counter(message.code[0] for message in messages)
     own = Counter(message.code[0] for message in messages if _counts(message, standalone))
