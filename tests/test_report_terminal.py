@@ -62,6 +62,20 @@ def test_values_deltas_and_marks_stand_in_columns_of_their_own():
     ]
 
 
+@pytest.mark.parametrize("sizes", [3, 5, 8])
+def test_a_table_that_is_too_wide_is_continued_below_itself(sizes):
+    cells = tuple(Cell(f"{10 + i}.25", f"+{20 + i}.15", "***") for i in range(sizes))
+    columns = tuple(Column(f"size-{i}") for i in range(sizes))
+    table = Table("T", columns, (Group("g", (Row("MT-QLoRA", cells),)),))
+    console = Console(file=io.StringIO(), width=80, color_system=None)
+    console.print(terminal.render_table(table))
+    text = console.file.getvalue()
+    for i in range(sizes):
+        assert f"{10 + i}.25 +{20 + i}.15***" in text and f"size-{i}" in text
+    assert text.count("MT-QLoRA") == {3: 1, 5: 2, 8: 2}[sizes]
+    assert max(map(cell_len, text.splitlines())) <= 80
+
+
 def test_a_better_difference_is_green_and_the_best_value_bold():
     rows = (Row("b", (Cell("10.25", "+1.15", "*", "better", best=True),)),)
     console = Console(file=io.StringIO(), width=80, force_terminal=True, color_system="standard")

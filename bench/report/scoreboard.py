@@ -248,7 +248,7 @@ def _why_no_similarity(scores: Scores, method: str, size: str, tasks: Sequence[s
 def verdicts(scores: Scores) -> Table:
     """Per question and size, how many comparisons went which way after Holm."""
     columns = tuple(
-        Column(label) for label in ("better", "worse", "no difference shown", "not testable")
+        Column(label) for label in ("better", "worse", "not significant", "not testable")
     )
     groups = []
     for question, (a, b) in QUESTIONS.items():
