@@ -79,7 +79,7 @@ def test_unknown_words_have_no_synsets(wordnet, word):
 def test_meteor_counts_synonyms_where_wordnet_is_installed(wordnet, monkeypatch):
     monkeypatch.setattr("bench.scoring.wordnet.installed", lambda: wordnet)
     metrics.load.cache_clear()
-    predictions, references = ["run quickly", "run slowly"], ["go fast"] * 2
+    predictions, references = ["run cars", "run dogs"], ["go auto"] * 2
     full = metrics.compute("meteor_wordnet", predictions, references).columns["meteor@published"]
     plain = metrics.compute("meteor", predictions, references).columns["meteor"]
     assert full == pytest.approx([0.9375, 0.25])
