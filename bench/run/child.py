@@ -19,6 +19,8 @@ from pathlib import Path
 from types import FrameType
 from typing import Any, NoReturn
 
+import pydantic
+
 from bench.errors import BenchError
 from bench.grid import store
 from bench.measure import Meter
@@ -41,6 +43,10 @@ class Task:
     function: str
     work: Path
     resumed: bool
+
+
+#: How a task travels to the process that executes it: as JSON.
+TASK = pydantic.TypeAdapter(Task)
 
 
 def run_stage(task: Task, emit: Emit) -> None:

@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import json
 import os
-import pickle
 import select
 import signal
 import socket
@@ -23,7 +22,7 @@ from types import TracebackType
 from typing import Any, Self
 
 from bench.errors import MachineError
-from bench.run.child import Task
+from bench.run.child import TASK, Task
 from bench.run.server import MESSAGE_BYTES
 
 #: What every stage's process needs before its first import (see the design's "ML stack").
@@ -61,6 +60,7 @@ PRELOAD = (
     "bench.train.methods",
     "bench.generate.decode",
     "bench.data.corpora",
+    "bench.data.problems",
     "bench.data.rows",
     "bench.scoring.execution",
     "bench.scoring.score",
@@ -114,7 +114,7 @@ class Local:
             self._launch(lock_fd)
         assert self._control is not None
         try:
-            self._control.sendall(pickle.dumps(task))
+            self._control.sendall(TASK.dump_json(task, by_alias=True))
         except OSError:
             raise self._gone() from None
 

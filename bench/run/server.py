@@ -6,7 +6,7 @@ started outlives it. This one reaps with ``wait4``, and since it adopts orphans 
 whatever a stage leaves behind; when its runner is gone it ends everything and itself.
 
 It speaks JSON over a packet socket: ``ready``, ``exit`` and what the stages emit
-(``progress``, ``disk``) go up; ``stop`` and pickled tasks come down.
+(``progress``, ``disk``) go up; tasks and signals for them come down.
 """
 
 from __future__ import annotations
@@ -16,7 +16,6 @@ import ctypes
 import importlib
 import json
 import os
-import pickle
 import resource
 import selectors
 import signal
@@ -26,6 +25,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any, NoReturn
 
 from bench.measure import descendants, tree_rss_bytes
+from bench.run.child import TASK, run_stage
 
 MESSAGE_BYTES = 1 << 17
 _PR_SET_PDEATHSIG = 1
@@ -91,8 +91,8 @@ class _Server:
             return False
         if not packet:
             return False
-        if packet[:1] == b"{":
-            message = json.loads(packet)
+        message = json.loads(packet)
+        if "signal" in message:
             for pid, stage in self._stages.items():
                 if stage == message["id"]:
                     os.kill(pid, message["signal"])
@@ -101,7 +101,7 @@ class _Server:
         return True
 
     def _fork(self, packet: bytes) -> None:
-        task = pickle.loads(packet)  # noqa: S301 - from the process that started this one
+        task = TASK.validate_json(packet)
         parent = os.getpid()
         pid = os.fork()
         if pid:
@@ -120,8 +120,6 @@ class _Server:
                 self._selector.close()
                 self._bell.close()
                 self._wakeup.close()
-                from bench.run.child import run_stage
-
                 run_stage(task, self._emit)
                 status = 0
         finally:
