@@ -12,13 +12,16 @@ A missing sandbox or toolchain yields ``not-run`` with the reason, never a zero.
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
+from typing import Any
 
 from bench.errors import MachineError
 from bench.records import Sample, Verdict
-from bench.scoring.sandbox import java, python, toolchain
+from bench.scoring.sandbox import csharp, dotnet, java, python, toolchain
+from bench.scoring.sandbox.batch import Compiled, Unit
 from bench.scoring.sandbox.jail import Jail, find_jail
 
-Grader = Callable[[Jail, Mapping[str, tuple[Sample, str]]], dict[str, Verdict]]
+Jobs = Mapping[str, tuple[Sample, str]]
+Grader = Callable[[Jail, Jobs], dict[str, Verdict]]
 
 
 def grade(
@@ -71,14 +74,14 @@ def _grader(problem: Sample) -> str:
     return name
 
 
-def _python_cases(jail: Jail, jobs: Mapping[str, tuple[Sample, str]]) -> dict[str, Verdict]:
+def _python_cases(jail: Jail, jobs: Jobs) -> dict[str, Verdict]:
     return {
         id_: python.cases(jail, id_, problem.check or {}, output)
         for id_, (problem, output) in jobs.items()
     }
 
 
-def _python_check(jail: Jail, jobs: Mapping[str, tuple[Sample, str]]) -> dict[str, Verdict]:
+def _python_check(jail: Jail, jobs: Jobs) -> dict[str, Verdict]:
     with python.Tester(jail) as tester:
         return {
             id_: tester.check(id_, problem.check or {}, output)
@@ -86,29 +89,56 @@ def _python_check(jail: Jail, jobs: Mapping[str, tuple[Sample, str]]) -> dict[st
         }
 
 
-def _java(jail: Jail, jobs: Mapping[str, tuple[Sample, str]]) -> dict[str, Verdict]:
+def _java(jail: Jail, jobs: Jobs) -> dict[str, Verdict]:
     try:
         jdk = toolchain.java()
     except MachineError as error:
-        return {id_: not_run(problem, str(error)) for id_, (problem, _) in jobs.items()}
-    checks = {id_: problem.check or {} for id_, (problem, _) in jobs.items()}
-    units = [
-        (java.cases_unit if checks[id_]["kind"] == "cases" else java.main_unit)(checks[id_], output)
-        for id_, (_, output) in jobs.items()
-    ]
+        return _none_run(jobs, str(error))
+
+    def unit(check: Mapping[str, Any], output: str) -> Unit:
+        return (java.cases_unit if check["kind"] == "cases" else java.main_unit)(check, output)
+
+    def run(id_: str, check: Mapping[str, Any], classes: Mapping[str, bytes]) -> Verdict:
+        if check["kind"] == "cases":
+            return java.run_cases(jail, jdk, id_, check, classes)
+        return java.run_main(jail, jdk, id_, check, classes)
+
+    return _compiled(jobs, unit, lambda units: java.compile_units(jail, jdk, units), run)
+
+
+def _csharp(jail: Jail, jobs: Jobs) -> dict[str, Verdict]:
+    try:
+        net = dotnet.dotnet()
+    except MachineError as error:
+        return _none_run(jobs, str(error))
+
+    def run(id_: str, check: Mapping[str, Any], code: Mapping[str, bytes]) -> Verdict:
+        return csharp.run_cases(jail, net, id_, check, code["Candidate"])
+
+    return _compiled(
+        jobs, csharp.cases_unit, lambda units: csharp.compile_units(jail, net, units), run
+    )
+
+
+def _none_run(jobs: Jobs, reason: str) -> dict[str, Verdict]:
+    return {id_: not_run(problem, reason) for id_, (problem, _) in jobs.items()}
+
+
+def _compiled(
+    jobs: Jobs,
+    unit: Callable[[Mapping[str, Any], str], Unit],
+    compile_all: Callable[[list[Unit]], list[Compiled]],
+    run: Callable[[str, Mapping[str, Any], Mapping[str, bytes]], Verdict],
+) -> dict[str, Verdict]:
+    """Compile the whole batch, then run what compiled."""
+    units = [unit(problem.check or {}, output) for problem, output in jobs.values()]
     verdicts = {}
-    for (id_, (problem, _)), unit in zip(
-        jobs.items(), java.compile_batch(jail, jdk, units), strict=True
-    ):
-        if unit.classes is None:
-            outcome = "not-run" if unit.broken else "compile-error"
-            verdicts[id_] = Verdict(id_, outcome, 0, size(problem), unit.problem)
-        elif checks[id_]["kind"] == "cases":
-            verdicts[id_] = java.run_cases(jail, jdk, id_, checks[id_], unit.classes)
-        elif (name := java.shadowing(checks[id_], unit.classes)) is not None:
-            verdicts[id_] = Verdict(id_, "failed", 0, 1, f"its class {name} hides the test's")
+    for (id_, (problem, _)), compiled in zip(jobs.items(), compile_all(units), strict=True):
+        if compiled.code is not None:
+            verdicts[id_] = run(id_, problem.check or {}, compiled.code)
         else:
-            verdicts[id_] = java.run_main(jail, jdk, id_, unit.classes)
+            outcome = "not-run" if compiled.broken else "compile-error"
+            verdicts[id_] = Verdict(id_, outcome, 0, size(problem), compiled.problem)
     return verdicts
 
 
@@ -117,4 +147,5 @@ _GRADERS: dict[str, Grader] = {
     "python-check": _python_check,
     "java-cases": _java,
     "java-main": _java,
+    "csharp-cases": _csharp,
 }

@@ -109,10 +109,11 @@ class Reader:
         """The next bytes with their length before them."""
         return self.take(self.integer())
 
-    def skip(self, tag: int) -> None:
-        """Pass over a byte if it is the next."""
-        if self._data[self._at : self._at + 1] == bytes([tag]):
-            self._at += 1
+    def skip(self, tag: int) -> bool:
+        """Pass over a byte if it is the next; whether it was."""
+        found = self._data[self._at : self._at + 1] == bytes([tag])
+        self._at += found
+        return found
 
     def answers(self) -> list[Answer]:
         """The answers of a program, as many as are whole."""

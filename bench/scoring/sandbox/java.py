@@ -7,7 +7,6 @@ sample's standard input.
 
 from __future__ import annotations
 
-import dataclasses
 import re
 import secrets
 from collections.abc import Mapping, Sequence
@@ -15,7 +14,8 @@ from typing import Any
 
 from bench.records import Verdict
 from bench.scoring.sandbox import binary, toolchain, values
-from bench.scoring.sandbox.cases import MEMORY_ERRORS, Answer, arguments, said, verdict
+from bench.scoring.sandbox.batch import Compiled, Unit, compile_batch, started
+from bench.scoring.sandbox.cases import MEMORY_ERRORS, arguments, said, verdict
 from bench.scoring.sandbox.jail import MIB, Jail, JailResult, Limits
 
 _FLAGS = ("-XX:TieredStopAtLevel=1", "-XX:+UseSerialGC", "-XX:-UsePerfData", "-Xshare:auto")
@@ -33,22 +33,6 @@ _IMPORTS = "import java.util.*;\nimport java.util.function.*;\nimport java.util.
 _IMPORT = re.compile(r"^\s*(?:package\s+[\w.]+|import\s+(?:static\s+)?[\w.*]+)\s*;", re.MULTILINE)
 
 Classes = Mapping[str, bytes]
-
-
-@dataclasses.dataclass(frozen=True, slots=True)
-class Unit:
-    """What is compiled together: file names and texts."""
-
-    files: tuple[tuple[str, str], ...]
-
-
-@dataclasses.dataclass(frozen=True, slots=True)
-class Compiled:
-    """The classes of a unit, or why there are none. ``broken``: the compiler's own failure."""
-
-    classes: Classes | None
-    problem: str = ""
-    broken: bool = False
 
 
 def cases_unit(check: Mapping[str, Any], output: str) -> Unit:
@@ -74,45 +58,22 @@ def main_unit(check: Mapping[str, Any], output: str) -> Unit:
     )
 
 
-def compile_batch(jail: Jail, java: toolchain.Java, units: Sequence[Unit]) -> list[Compiled]:
-    """Compile every unit. One that kills the compiler is that unit's error; the rest goes on."""
-    compiled: list[Compiled] = []
-    while len(compiled) < len(units):
-        left = units[len(compiled) :]
-        end = _compile(jail, java, left)
-        reader = binary.Reader(end.channel)
-        try:
-            reader.byte()
-        except ValueError:
-            reason = f"the Java compiler did not start: {said(end)}"
-            return [*compiled, *(Compiled(None, reason, broken=True) for _ in left)]
-        before = len(compiled)
-        try:
-            while len(compiled) - before < len(left):
-                compiled.append(_unit(reader))
-        except ValueError:
-            compiled.append(Compiled(None, f"the compiler gave up: {said(end)}"))
-    return compiled
+def compile_units(jail: Jail, java: toolchain.Java, units: Sequence[Unit]) -> list[Compiled]:
+    """Compile every unit; one that kills the compiler is that unit's error."""
 
+    def start(request: bytes) -> JailResult:
+        return jail.run(
+            [java.java, *_FLAGS, "-Xmx512m", "-Xss8m", "-cp", str(java.programs), "Compile"],
+            stdin=request,
+            mounts=[java.home, java.programs],
+            limits=COMPILER_LIMITS,
+        )
 
-def _compile(jail: Jail, java: toolchain.Java, units: Sequence[Unit]) -> JailResult:
-    request = [binary.integer(len(units))]
-    for unit in units:
-        request.append(binary.integer(len(unit.files)))
-        request += [binary.text(part) for file in unit.files for part in file]
-    return jail.run(
-        [java.java, *_FLAGS, "-Xmx512m", "-Xss8m", "-cp", str(java.programs), "Compile"],
-        stdin=b"".join(request),
-        mounts=[java.home, java.programs],
-        limits=COMPILER_LIMITS,
-    )
+    def read(reader: binary.Reader) -> Classes:
+        count = reader.integer()
+        return {reader.block().decode(): reader.block() for _ in range(count)}
 
-
-def _unit(reader: binary.Reader) -> Compiled:
-    if not reader.byte():
-        return Compiled(None, reader.block().decode(errors="replace")[:400])
-    count = reader.integer()
-    return Compiled({reader.block().decode(): reader.block() for _ in range(count)})
+    return compile_batch("Java", start, units, read)
 
 
 def run_cases(
@@ -124,37 +85,32 @@ def run_cases(
     end = _run(jail, java, classes, b"\1" + binary.text(check["entry"]) + body, bytes(16))
     total = len(check["cases"])
     reader = binary.Reader(end.channel)
-    answers = _started(reader)
-    if answers is None:
+    if not started(reader):
         return Verdict(id_, "not-run", 0, total, f"the JVM did not start: {said(end)}")
-    if len(answers) == 1 and answers[0].raised is not None and end.channel[1:2] != b"\2":
+    loaded = reader.skip(binary.LOADED)
+    answers = reader.answers()
+    if not loaded and answers and answers[0].raised is not None:
         return Verdict(id_, "error", 0, total, answers[0].text)
     return verdict(id_, check, answers, end)
 
 
-def _started(reader: binary.Reader) -> list[Answer] | None:
-    """The answers after the two marks; None where the JVM never came up."""
-    try:
-        if reader.byte() != binary.READY:
-            return None
-    except ValueError:
-        return None
-    reader.skip(binary.LOADED)
-    return reader.answers()
-
-
-def run_main(jail: Jail, java: toolchain.Java, id_: str, classes: Classes) -> Verdict:
+def run_main(
+    jail: Jail, java: toolchain.Java, id_: str, check: Mapping[str, Any], classes: Classes
+) -> Verdict:
     """Run a suite's Main; it passes only if the nonce comes back, which follows its return."""
+    hidden = shadowing(check, classes)
+    if hidden is not None:
+        return Verdict(id_, "failed", 0, 1, f"its class {hidden} hides what the test means")
     nonce = secrets.token_bytes(16)
     end = _run(jail, java, classes, b"\0" + binary.text("Main"), nonce)
-    started = end.channel[:1] == bytes([binary.READY])
-    if not started:
-        return Verdict(id_, "not-run", 0, 1, f"the JVM did not start: {said(end)}")
     expected = bytes([binary.READY, binary.LOADED, binary.RETURNED]) + nonce
     if end.channel == expected and end.outcome == "exited":
         return Verdict(id_, "passed", 1, 1)
     reader = binary.Reader(end.channel)
-    answers = _started(reader) or []
+    if not started(reader):
+        return Verdict(id_, "not-run", 0, 1, f"the JVM did not start: {said(end)}")
+    reader.skip(binary.LOADED)
+    answers = reader.answers()
     if answers and answers[0].raised is not None:
         names = set(answers[0].raised)
         outcome = "failed" if "java.lang.AssertionError" in names else "error"

@@ -1,0 +1,101 @@
+"""Grading model-written C#: a whole batch compiled by Roslyn in one process, each sample run alone.
+
+Both processes are jailed. What is compiled never touches the disk: assemblies come back
+over the channel and go in over the sample's standard input.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from bench.records import Verdict
+from bench.scoring.sandbox import binary, values
+from bench.scoring.sandbox.batch import Compiled, Unit, compile_batch, started
+from bench.scoring.sandbox.cases import arguments, said, verdict
+from bench.scoring.sandbox.dotnet import DotNet
+from bench.scoring.sandbox.jail import MIB, Jail, JailResult, Limits
+
+SAMPLE_LIMITS = Limits(cpu_s=8, wall_s=30, memory_bytes=768 * MIB, processes=64, open_files=256)
+COMPILER_LIMITS = Limits(
+    cpu_s=600,
+    wall_s=900,
+    memory_bytes=2048 * MIB,
+    processes=64,
+    open_files=512,
+    channel_bytes=256 * MIB,
+)
+#: One collector thread, no diagnostics port, no second tier for what runs once.
+_ENVIRONMENT = {
+    "DOTNET_gcServer": "0",
+    "DOTNET_EnableDiagnostics": "0",
+    "DOTNET_EnableWriteXorExecute": "0",  # it maps a file larger than any limit on files
+    "DOTNET_SYSTEM_GLOBALIZATION_INVARIANT": "1",
+    "DOTNET_TieredPGO": "0",
+    "DOTNET_NOLOGO": "1",
+}
+_HEAP = {"DOTNET_GCHeapHardLimit": hex(256 * MIB)}
+_USING = re.compile(r"^\s*(?:global\s+)?using\s+(?:static\s+)?[\w.=<>, ]+;", re.MULTILINE)
+_USINGS = "".join(
+    f"using {name};\n"
+    for name in (
+        "System",
+        "System.Collections.Generic",
+        "System.Globalization",
+        "System.Linq",
+        "System.Text",
+        "System.Text.RegularExpressions",
+    )
+)
+
+
+def cases_unit(check: Mapping[str, Any], output: str) -> Unit:
+    """Methods of a model with a class around them; the usings it wrote stay usings."""
+    top, body = [], output
+    while (match := _USING.match(body)) is not None:
+        top.append(match.group().strip() + "\n")
+        body = body[match.end() :]
+    wrapped = (
+        f"{_USINGS}{''.join(top)}class Candidate {{\n{check.get('preamble', '')}\n{body}\n}}\n"
+    )
+    return Unit((("Candidate.cs", wrapped),))
+
+
+def compile_units(jail: Jail, net: DotNet, units: Sequence[Unit]) -> list[Compiled]:
+    """Compile every unit; one that kills the compiler is that unit's error."""
+
+    def start(request: bytes) -> JailResult:
+        return jail.run(
+            net.command("Compile", *net.references),
+            stdin=request,
+            mounts=net.mounts,
+            environment=_ENVIRONMENT,
+            limits=COMPILER_LIMITS,
+        )
+
+    return compile_batch("C#", start, units, lambda reader: {"Candidate": reader.block()})
+
+
+def run_cases(
+    jail: Jail, net: DotNet, id_: str, check: Mapping[str, Any], assembly: bytes
+) -> Verdict:
+    """Call a compiled sample with the arguments of every case and judge what it answers."""
+    kinds = [values.parse(text) for text in check["types"]["args"]]
+    head = binary.integer(len(assembly)) + assembly + binary.text(check["entry"])
+    end = jail.run(
+        net.command("Run"),
+        stdin=head + binary.arguments(arguments(check), kinds),
+        mounts=net.mounts,
+        environment=_ENVIRONMENT | _HEAP,
+        limits=SAMPLE_LIMITS,
+    )
+    total = len(check["cases"])
+    reader = binary.Reader(end.channel)
+    if not started(reader):
+        return Verdict(id_, "not-run", 0, total, f".NET did not start: {said(end)}")
+    loaded = reader.skip(binary.LOADED)
+    answers = reader.answers()
+    if not loaded and answers and answers[0].raised is not None:
+        return Verdict(id_, "error", 0, total, answers[0].text)
+    return verdict(id_, check, answers, end)

