@@ -10,6 +10,7 @@ from __future__ import annotations
 import csv
 import dataclasses
 import io
+from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 
 import numpy as np
@@ -104,12 +105,20 @@ def compare(cells: Sequence[Cell], tables: Tables, *, suite: str, seed: int) -> 
     Raises:
         DataError: a table without ids, with an id twice, or with text in a metric column.
     """
+    scores = {
+        (cell, track): _scores(cell, track, table)
+        for cell, by_track in tables.items()
+        for track, table in by_track.items()
+    }
+    metrics: dict[Track, dict[str, None]] = {}
+    for (_, track), scored in scores.items():
+        metrics.setdefault(track, {}).update(dict.fromkeys(scored.values))
     rows = [
         row
         for rq in QUESTIONS
-        for a, b in _opponents(cells, rq)
-        for track, metrics in _metrics(tables).items()
-        for row in _rows(rq, suite, track, metrics, (a, b), tables, seed)
+        for pair in _opponents(cells, rq)
+        for track in sorted(metrics)
+        for row in _rows(rq, suite, track, metrics[track], pair, scores, seed)
     ]
     return [row for adjust in statistics.ADJUSTMENTS for row in _adjust(rows, adjust)]
 
@@ -125,40 +134,58 @@ def _opponents(cells: Sequence[Cell], rq: str) -> list[tuple[Cell, Cell]]:
     ]
 
 
-def _metrics(tables: Tables) -> dict[Track, list[str]]:
-    """Per track, the metric columns of all cells in their first order."""
-    found: dict[Track, dict[str, None]] = {}
-    for by_track in tables.values():
-        for track, table in by_track.items():
-            columns = (str(column) for column in table.columns if column not in _NOT_COMPARED)
-            found.setdefault(track, {}).update(dict.fromkeys(columns))
-    return {track: list(columns) for track, columns in sorted(found.items())}
+@dataclasses.dataclass(frozen=True, slots=True)
+class _Scores:
+    """One table: the problems' ids and each metric's values [problems], NaN for none."""
+
+    ids: tuple[str, ...]
+    values: Mapping[str, statistics.Floats]
+
+
+def _scores(cell: str, track: Track, table: pd.DataFrame) -> _Scores:
+    """Check and take apart a cell's table of one track."""
+    where, hint = f"{cell}: scores of {track}", "score this cell again"
+    if "id" not in table:
+        raise DataError(f"{where}: no column 'id'", hint=hint)
+    ids = tuple(map(str, table["id"]))
+    if len(set(ids)) < len(ids):
+        twice, _ = Counter(ids).most_common(1)[0]
+        raise DataError(f"{where}: id {twice!r} occurs twice", hint=hint)
+    values = {}
+    for column in table.columns.drop(list(_NOT_COMPARED), errors="ignore"):
+        try:
+            values[str(column)] = table[column].to_numpy(dtype=np.float64, na_value=np.nan)
+        except (TypeError, ValueError):
+            raise DataError(f"{where}: column {column!r} holds text", hint=hint) from None
+    return _Scores(ids, values)
 
 
 def _rows(
     rq: str,
     suite: str,
     track: Track,
-    metrics: Sequence[str],
+    metrics: Iterable[str],
     cells: tuple[Cell, Cell],
-    tables: Tables,
+    scores: Mapping[tuple[str, Track], _Scores],
     seed: int,
 ) -> Iterable[Comparison]:
     """The unadjusted rows of one track at one size."""
-    a, b = (_by_id(tables, cell, track) for cell in cells)
-    common = a.index.intersection(b.index, sort=False)
-    n_unpaired = len(a.index.symmetric_difference(b.index))
+    a, b = (scores.get((cell.id, track), _Scores((), {})) for cell in cells)
+    place_in_b = {identifier: place for place, identifier in enumerate(b.ids)}
+    common = [i for i, identifier in enumerate(a.ids) if identifier in place_in_b]
+    partner = [place_in_b[a.ids[i]] for i in common]
     for metric in metrics:
-        absent = [cell.id for cell, table in zip(cells, (a, b), strict=True) if metric not in table]
-        blank = pd.Series(np.nan, index=common)
+        absent = [
+            cell.id for cell, found in zip(cells, (a, b), strict=True) if metric not in found.values
+        ]
         column_a, column_b = (
-            blank if metric not in table else table.loc[common, metric].astype(float)
-            for table in (a, b)
+            np.full(len(common), np.nan) if absent else found.values[metric][places]
+            for found, places in ((a, common), (b, partner))
         )
-        valued = (column_a.notna() & column_b.notna()).to_numpy()
+        valued = ~(np.isnan(column_a) | np.isnan(column_b))
         yield _measure(
-            np.asarray(column_a, dtype=np.float64)[valued],
-            np.asarray(column_b, dtype=np.float64)[valued],
+            column_a[valued],
+            column_b[valued],
             Comparison(
                 rq=rq,
                 task=track.task,
@@ -182,34 +209,12 @@ def _rows(
                 ci_high=None,
                 reason=f"not scored for {' and '.join(absent)}" if absent else None,
                 p=None,
-                n_unpaired=n_unpaired,
+                n_unpaired=len(a.ids) + len(b.ids) - 2 * len(common),
                 n_missing=int((~valued).sum()),
                 suite=suite,
             ),
             seed,
         )
-
-
-def _by_id(tables: Tables, cell: Cell, track: Track) -> pd.DataFrame:
-    """A cell's table of one track, indexed by problem id; without rows where it has none."""
-    table = tables.get(cell.id, {}).get(track)
-    if table is None:
-        return pd.DataFrame(index=pd.Index([], dtype="str"))
-    where = f"{cell.id}: scores of {track}"
-    if "id" not in table:
-        raise DataError(f"{where}: no column 'id'", hint="score this cell again")
-    if table["id"].duplicated().any():
-        twice = table["id"][table["id"].duplicated()].iloc[0]
-        raise DataError(f"{where}: id {twice!r} occurs twice", hint="score this cell again")
-    indexed = table.assign(id=table["id"].astype("str")).set_index("id")
-    for column in indexed.columns.difference(list(_NOT_COMPARED)):
-        try:
-            indexed[column] = pd.to_numeric(indexed[column])
-        except (TypeError, ValueError):
-            raise DataError(
-                f"{where}: column {column!r} holds text", hint="score this cell again"
-            ) from None
-    return indexed
 
 
 def _measure(a: statistics.Floats, b: statistics.Floats, row: Comparison, seed: int) -> Comparison:

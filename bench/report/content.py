@@ -26,7 +26,7 @@ LEGEND = (
 def build(results: Results, comparisons: Sequence[Comparison], study: Study) -> Report:
     """The report of a run, ready for any rendering."""
     scores = scoreboard.gather(results, comparisons, [suite.name for suite in study.suites])
-    tracks = sorted({Key.parse(key).track for key in scores.keys()})  # noqa: SIM118 (not a dict)
+    tracks = sorted({key.track for key in scores.keys})
     tables = [table for track in tracks for table in scoreboard.track_tables(scores, track)]
     sections = [
         Section(

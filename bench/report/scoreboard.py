@@ -7,7 +7,7 @@ import statistics
 from collections.abc import Iterable, Mapping, Sequence
 
 from bench.analysis.comparisons import METHOD_LABELS, QUESTIONS, Comparison
-from bench.records import Track
+from bench.records import TRACKS, Track
 from bench.report.document import Cell, Column, Group, Row, Table, Tone
 from bench.report.labels import BASE, LABELS, MINUS, NULL, Key, number, stars, track_title
 from bench.report.results import Results
@@ -55,14 +55,12 @@ class Scores:
     methods: tuple[str, ...]
     entries: Mapping[tuple[str, str], Entry]
     tests: Mapping[tuple[str, str, str], Comparison]
+    #: Every metric key of the run, in the order of the score files.
+    keys: Mapping[Key, None]
 
     def value(self, method: str, size: str, key: str) -> float | None:
         """A metric of a method at a size."""
         return self.entries[method, size].metrics.get(key)
-
-    def keys(self) -> list[str]:
-        """Every metric key of the run, in the order of the score files."""
-        return list(dict.fromkeys(key for entry in self.entries.values() for key in entry.metrics))
 
 
 def gather(results: Results, comparisons: Iterable[Comparison], suites: Sequence[str]) -> Scores:
@@ -84,6 +82,7 @@ def gather(results: Results, comparisons: Iterable[Comparison], suites: Sequence
         tuple(dict.fromkeys(method for method, _ in entries)),
         entries,
         {(row.rq, row.size, test_key(row, principal)): row for row in comparisons},
+        {Key.parse(key): None for entry in entries.values() for key in entry.metrics},
     )
 
 
@@ -96,7 +95,7 @@ def test_key(row: Comparison, principal: Mapping[Track, str]) -> str:
 
 def track_tables(scores: Scores, track: Track) -> list[Table]:
     """The main scores of a track, and in a second table all the others."""
-    keys = [key for key in map(Key.parse, scores.keys()) if key.track == track]
+    keys = [key for key in scores.keys if key.track == track]
     names = {key.name for key in keys}
     if "codebleu" in names:  # the similarity of code is its CodeBLEU
         keys = [key for key in keys if key.name != "similarity"]
@@ -193,9 +192,9 @@ def _delta(scores: Scores, method: str, size: str, key: Key, value: float) -> tu
 def mean_similarity(scores: Scores, method: str, size: str, tasks: Iterable[str]) -> float | None:
     """The mean similarity over all tracks of some tasks, None where one is missing."""
     wanted = [
-        str(key)
-        for key in map(Key.parse, scores.keys())
-        if (key.name, key.part, key.variant) == ("similarity", "", "") and key.track.task in tasks
+        str(Key(track, "similarity"))
+        for track in TRACKS
+        if track.task in tasks and Key(track, "similarity") in scores.keys
     ]
     values = [scores.value(method, size, key) for key in wanted]
     found = [value for value in values if value is not None]
