@@ -58,24 +58,6 @@ COLUMNS: Mapping[str, tuple[str, ...]] = {
 #: Metrics of the output alone.
 WITHOUT_REFERENCE = ("lizard", "pylint", "flake8")
 
-#: Modules that are slow to import (seconds of CPU in a fresh process, see the
-#: benchmarks): a forkserver that preloads them spares every scoring stage that time.
-PRELOAD = (
-    "evaluate",
-    "datasets",
-    "pandas",
-    "nltk.tokenize.destructive",
-    "nltk.translate.meteor_score",
-    "rouge_score.rouge_scorer",
-    "sacrebleu",
-    "codebleu.dataflow_match",
-    "codebleu.weighted_ngram_match",
-    "lizard",
-    "tree_sitter_c_sharp",
-    "tree_sitter_java",
-    "tree_sitter_python",
-)
-
 NOT_INSTALLED = "not run: {package} is not installed; pip install 'bench[score]'"
 
 

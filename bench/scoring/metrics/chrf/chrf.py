@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from typing import Any
 
+import datasets
 import evaluate
 from sacrebleu.metrics.chrf import CHRF
 
-import datasets
 from bench.scoring.admission import each
 from bench.scoring.metrics import result
 

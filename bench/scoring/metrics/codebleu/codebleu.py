@@ -7,9 +7,9 @@ from __future__ import annotations
 
 from typing import Any
 
+import datasets
 import evaluate
 
-import datasets
 from bench.scoring.admission import each
 from bench.scoring.codebleu import Unmeasurable, score
 from bench.scoring.metrics import COLUMNS, result

@@ -14,9 +14,9 @@ import importlib.util
 from pathlib import Path
 from typing import Any
 
+import datasets
 import evaluate
 
-import datasets
 from bench.scoring.admission import NotRunError, each
 from bench.scoring.metrics import result
 

@@ -10,9 +10,9 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
+import datasets
 import evaluate
 
-import datasets
 from bench.scoring.admission import Column, Rows
 from bench.scoring.metrics import result
 from bench.scoring.quality import python, syntax

@@ -13,9 +13,9 @@ from __future__ import annotations
 
 from typing import Any
 
+import datasets
 import evaluate
 
-import datasets
 from bench.scoring.admission import each
 from bench.scoring.metrics import COLUMNS, result
 from bench.scoring.quality import complexity, syntax

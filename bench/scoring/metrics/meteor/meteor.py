@@ -15,11 +15,11 @@ from __future__ import annotations
 import functools
 from typing import Any
 
+import datasets
 import evaluate
 import nltk.tokenize.destructive
 import nltk.translate.meteor_score
 
-import datasets
 from bench.scoring import wordnet
 from bench.scoring.admission import each
 from bench.scoring.metrics import result

@@ -15,9 +15,9 @@ from collections import Counter
 from collections.abc import Sequence
 from typing import Any
 
+import datasets
 import evaluate
 
-import datasets
 from bench.scoring.admission import Column, Rows
 from bench.scoring.metrics import COLUMNS, result
 from bench.scoring.quality import python, syntax
