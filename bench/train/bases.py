@@ -1,0 +1,312 @@
+"""Base models: made here (tiny) or located (hub), and loaded as the method wants them.
+
+A tiny base is a Qwen2 model that the kit pretrains itself on generated material, since
+LoRA on random weights learns nothing and no model hub is needed that way. It is a pure
+function of its recipe: made once, kept under its key.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import shutil
+import tempfile
+from collections.abc import Callable, Iterator, Sequence
+from pathlib import Path
+from typing import Any, Literal
+
+import torch
+import transformers
+from torch import Tensor
+from transformers import AutoModelForCausalLM, AutoTokenizer, Qwen2Config, Qwen2ForCausalLM
+
+from bench.data import embedded
+from bench.errors import MachineError
+from bench.grid.study import HubBase, TinyBase
+from bench.train import idioms, loss, material, mirror, shapes, tokenizer
+
+Progress = Callable[[int, int], None]
+Plan = Literal["published", "tuned"]
+
+RECIPE = 1
+#: Tokens of a pretraining row; documents run on across rows.
+ROW_TOKENS = 256
+#: The longest sequence that a tiny base is configured for.
+WINDOW = 2048
+_WARM_UP = 0.05
+#: Files of a hub model that are wanted: weights in safetensors, configuration, tokenizer.
+_WANTED = ("*.safetensors", "*.json", "*.txt", "*.jinja")
+
+
+def base_folder(
+    base: TinyBase | HubBase,
+    study_seed: int,
+    cache: Path,
+    on_progress: Progress | None = None,
+) -> Path:
+    """The folder of a base model, made or fetched where it is not there yet.
+
+    Args:
+        base: as the study has it.
+        study_seed: seed of a tiny base's material, weights and order.
+        cache: the kit's cache; tiny bases lie in ``bases/<key>`` below it.
+        on_progress: called with (steps done, steps in all) while pretraining.
+
+    Raises:
+        MachineError: a hub model that can neither be found locally nor fetched.
+    """
+    if isinstance(base, HubBase):
+        return _hub_folder(base)
+    target = cache / "bases" / key(base, study_seed)
+    if (target / "config.json").is_file():
+        return target
+    target.parent.mkdir(parents=True, exist_ok=True)
+    draft = Path(tempfile.mkdtemp(prefix=".draft-", dir=target.parent))
+    try:
+        make(base, study_seed, draft, on_progress)
+        try:
+            draft.rename(target)
+        except OSError:
+            # Another process has put the same base there meanwhile.
+            if not (target / "config.json").is_file():
+                raise
+    finally:
+        shutil.rmtree(draft, ignore_errors=True)
+    return target
+
+
+def key(base: TinyBase, study_seed: int) -> str:
+    """SHA-256 of everything that decides a tiny base, shortened to 16 hex digits."""
+    sources = (__file__, *(m.__file__ for m in (idioms, loss, material, mirror, shapes, tokenizer)))
+    files = [Path(str(source)) for source in sources] + embedded.files()
+    recipe = {
+        "recipe": RECIPE,
+        "base": base.model_dump(mode="json", exclude={"name"}),
+        "seed": study_seed,
+        "files": [hashlib.sha256(file.read_bytes()).hexdigest() for file in files],
+        "versions": [torch.__version__, transformers.__version__],
+        "bfloat16": has_fast_bfloat16(),
+    }
+    return hashlib.sha256(json.dumps(recipe, sort_keys=True).encode()).hexdigest()[:16]
+
+
+def make(base: TinyBase, seed: int, folder: Path, on_progress: Progress | None = None) -> None:
+    """Pretrain a tiny base and save it, with its tokenizer, into ``folder``."""
+    texts = pretraining_texts(base, seed)
+    tokens = tokenizer.train_tokenizer(texts, base.vocabulary)
+    rows = pretraining_rows(tokens, texts)
+    torch.manual_seed(seed)
+    model = Qwen2ForCausalLM(architecture(base, tokens))
+    pretrain(model, rows, base, seed, on_progress)
+    model.to(torch.bfloat16).save_pretrained(folder)
+    tokens.save_pretrained(folder)
+
+
+def architecture(base: TinyBase, tokens: Any) -> Qwen2Config:
+    """Qwen2's architecture at the size of a tiny base, with tied embeddings."""
+    return Qwen2Config(
+        vocab_size=base.vocabulary,
+        hidden_size=base.hidden_size,
+        intermediate_size=base.intermediate_size,
+        num_hidden_layers=base.layers,
+        num_attention_heads=base.heads,
+        num_key_value_heads=base.kv_heads,
+        max_position_embeddings=WINDOW,
+        tie_word_embeddings=True,
+        bos_token_id=None,
+        eos_token_id=tokens.eos_token_id,
+        pad_token_id=tokens.pad_token_id,
+    )
+
+
+def pretraining_texts(base: TinyBase, seed: int) -> list[str]:
+    """The material of a base; its amount follows the steps, so that little repeats."""
+    functions = base.pretrain_steps * base.pretrain_rows_per_step * ROW_TOKENS // 330
+    corpus = embedded.load()
+    excluded = material.Excluded.of(
+        [(one.id, {lang: one.code[lang] for lang in embedded.LANGUAGES}) for one in corpus]
+    )
+    return material.material(seed, max(64, functions), excluded)
+
+
+def pretraining_rows(tokens: Any, texts: Sequence[str]) -> Tensor:
+    """The texts as token ids, each closed by the end-of-text token: int64 [rows, 256]."""
+    flat = [
+        token
+        for row in tokens(list(texts), add_special_tokens=False)["input_ids"]
+        for token in (*row, tokens.eos_token_id)
+    ]
+    whole = len(flat) // ROW_TOKENS * ROW_TOKENS
+    return torch.tensor(flat[:whole]).reshape(-1, ROW_TOKENS)
+
+
+def pretrain(
+    model: Qwen2ForCausalLM,
+    rows: Tensor,
+    base: TinyBase,
+    seed: int,
+    on_progress: Progress | None = None,
+) -> None:
+    """Plain language modelling: AdamW, warm-up and cosine, fp32 weights.
+
+    Products run in bf16 where the CPU is fast at it. Rows are plain causal text: no mask,
+    so that the fused attention kernel serves.
+    """
+    torch.use_deterministic_algorithms(True, warn_only=torch.cuda.is_available())
+    torch.utils.deterministic.fill_uninitialized_memory = False  # type: ignore[attr-defined]
+    loss.install(model)
+    model.train()
+    optimizer = torch.optim.AdamW(
+        model.parameters(), lr=base.pretrain_learning_rate, betas=(0.9, 0.95), weight_decay=0.01
+    )
+    steps = base.pretrain_steps
+    warm_up = max(1, round(steps * _WARM_UP))
+    schedule = torch.optim.lr_scheduler.LambdaLR(
+        optimizer, lambda step: min(1.0, (step + 1) / warm_up, (steps - step) / (steps - warm_up))
+    )
+    for step, batch in zip(range(steps), _batches(rows, base, seed), strict=False):
+        with torch.autocast("cpu", torch.bfloat16, enabled=has_fast_bfloat16()):
+            output = model(input_ids=batch, labels=batch)
+        output.loss.backward()
+        torch.nn.utils.clip_grad_norm_(model.parameters(), 1.0)
+        optimizer.step()
+        optimizer.zero_grad(set_to_none=True)
+        schedule.step()
+        if on_progress is not None:
+            on_progress(step + 1, steps)
+
+
+def _batches(rows: Tensor, base: TinyBase, seed: int) -> Iterator[Tensor]:
+    """Batches of whole passes over the rows, each pass in its own order."""
+    generator = torch.Generator().manual_seed(seed)
+    while True:
+        order = torch.randperm(len(rows), generator=generator)
+        yield from (rows[part] for part in torch.split(order, base.pretrain_rows_per_step))
+
+
+def _hub_folder(base: HubBase) -> Path:
+    local = Path(base.repository)
+    if local.is_dir():
+        return local
+    from huggingface_hub import snapshot_download
+    from huggingface_hub.errors import HfHubHTTPError, LocalEntryNotFoundError
+
+    where = f"{base.repository} at {base.revision[:12]}"
+    try:
+        found = snapshot_download(
+            base.repository, revision=base.revision, allow_patterns=list(_WANTED)
+        )
+    except (LocalEntryNotFoundError, HfHubHTTPError, OSError) as error:
+        raise MachineError(
+            f"base {base.name}: {where} is not in the hub's cache and cannot be fetched "
+            f"({type(error).__name__})",
+            hint="connect once, copy the hub's cache (HF_HOME) here, or choose a tiny base",
+        ) from None
+    return Path(found)
+
+
+def has_fast_bfloat16() -> bool:
+    """Whether this CPU multiplies bf16 natively (elsewhere it is emulated, and slow)."""
+    try:
+        flags = Path("/proc/cpuinfo").read_text()
+    except OSError:
+        return False
+    return "avx512_bf16" in flags or "amx_bf16" in flags
+
+
+def compute_type(device: torch.device | str) -> torch.dtype:
+    """bf16 on a GPU and on a CPU that has it, else fp32."""
+    fast = torch.device(device).type == "cuda" or has_fast_bfloat16()
+    return torch.bfloat16 if fast else torch.float32
+
+
+def default_device() -> torch.device:
+    """The first GPU where there is one, else the CPU."""
+    return torch.device("cuda:0" if torch.cuda.is_available() else "cpu")
+
+
+def load(
+    folder: Path,
+    quantize: bool,
+    device: torch.device | str | None = None,
+    plan: Plan = "tuned",
+) -> tuple[Any, Any]:
+    """A base model and its tokenizer, ready to train or to generate.
+
+    Args:
+        folder: from ``base_folder``, or a fully fine-tuned model's.
+        quantize: NF4 with double quantisation, computing in bf16 (fp32 without native bf16).
+        device: None for the first GPU, else the CPU.
+        plan: for quantised bases: ``published`` dequantises in every pass, ``tuned`` once,
+            to weights that are bitwise those of every pass.
+    """
+    device = torch.device(device) if device is not None else default_device()
+    dtype = compute_type(device)
+    options: dict[str, Any] = {
+        "dtype": dtype,
+        "device_map": {"": device},
+        "attn_implementation": "sdpa",
+        "use_safetensors": True,
+        "local_files_only": True,
+    }
+    if quantize:
+        options["quantization_config"] = transformers.BitsAndBytesConfig(
+            load_in_4bit=True,
+            bnb_4bit_quant_type="nf4",
+            bnb_4bit_use_double_quant=True,
+            bnb_4bit_compute_dtype=dtype,
+        )
+    model = AutoModelForCausalLM.from_pretrained(folder, **options)
+    if quantize:
+        (mend_cpu_quantisation if plan == "published" else dequantize)(model)
+    tokens = AutoTokenizer.from_pretrained(folder, local_files_only=True)
+    if tokens.pad_token_id is None:
+        tokens.pad_token = tokens.eos_token
+    tokens.padding_side = "left"
+    return model, tokens
+
+
+def mend_cpu_quantisation(model: Any) -> None:
+    """Keep bitsandbytes from repacking 4-bit weights at the first forward in eval mode.
+
+    On CPUs with avx512_bf16 that repacking serves inference and cannot be undone: training
+    afterwards fails or, without biases, gets silently wrong gradients.
+    """
+    import bitsandbytes
+
+    for module in model.modules():
+        if isinstance(module, bitsandbytes.nn.Linear4bit) and hasattr(
+            module, "support_avx512bf16_for_cpu"
+        ):
+            module.support_avx512bf16_for_cpu = False
+
+
+def dequantize(model: Any) -> None:
+    """Replace every 4-bit layer by a plain one with the same, dequantised weights.
+
+    Forward and backward equal bitsandbytes' own bit by bit; what every pass would
+    dequantise again is there once, for 2 bytes a weight.
+    """
+    import bitsandbytes
+
+    for parent in list(model.modules()):
+        for name, child in list(parent.named_children()):
+            if isinstance(child, bitsandbytes.nn.Linear4bit):
+                setattr(parent, name, _plain_linear(child))
+    model.is_loaded_in_4bit = model.is_quantized = False
+    model.hf_quantizer = None
+    model.quantization_method = None
+    del model.config.quantization_config
+
+
+def _plain_linear(layer: Any) -> torch.nn.Linear:
+    import bitsandbytes
+
+    weight = bitsandbytes.functional.dequantize_4bit(layer.weight.data, layer.weight.quant_state)
+    dtype = layer.compute_dtype or weight.dtype
+    with torch.device("meta"):
+        plain = torch.nn.Linear(layer.in_features, layer.out_features, layer.bias is not None)
+    plain.weight = torch.nn.Parameter(weight.to(dtype), requires_grad=False)
+    if layer.bias is not None:
+        plain.bias = torch.nn.Parameter(layer.bias.data.to(dtype), requires_grad=False)
+    return plain

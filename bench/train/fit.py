@@ -1,0 +1,333 @@
+"""Training with ``transformers.Trainer`` on packed rows: resumable and repeatable.
+
+The Trainer brings schedules, accumulation, mixed precision, several GPUs and checkpoints;
+rows (``bench.data.packing``), loss (``bench.train.loss``) and what is trained
+(``bench.train.methods``) are ours. Batches carry no attention mask: restarting position
+ids are what keeps the documents of a row apart, and an all-ones mask would undo that.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+import shutil
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor
+from torch.utils.data import Dataset
+from transformers import (
+    EarlyStoppingCallback,
+    PrinterCallback,
+    Trainer,
+    TrainerCallback,
+    TrainingArguments,
+    set_seed,
+)
+
+from bench.data.packing import PackedRows
+from bench.errors import BenchError
+from bench.grid.study import Training
+from bench.records import Tokens
+from bench.train import loss, methods
+
+Progress = Callable[[int, int], None]
+#: The study's validation score: predicted and reference texts → 0..1.
+Similarity = Callable[[Sequence[str], Sequence[str]], float]
+
+#: Written into a checkpoint when the Trainer has finished it; without it, it is torn.
+_COMPLETE = "complete"
+_BATCH = ("input_ids", "position_ids", "labels")
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class LossPoint:
+    """Training loss (mean since the last point) or validation loss after ``step`` steps."""
+
+    step: int
+    train: float | None
+    valid: float | None
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class FitResult:
+    """What a training did. ``best_step`` is the step whose weights were kept."""
+
+    tokens: Tokens
+    losses: tuple[LossPoint, ...]
+    best_step: int
+    stopped_early: bool
+    steps: int
+
+
+class Rows(Dataset[dict[str, Tensor]]):
+    """Packed rows as the Trainer reads them, one row an item (int64 tensors)."""
+
+    def __init__(self, rows: PackedRows) -> None:
+        self.columns = {name: torch.from_numpy(getattr(rows, name)).long() for name in _BATCH}
+
+    def __len__(self) -> int:
+        return int(self.columns["input_ids"].shape[0])
+
+    def __getitem__(self, row: int) -> dict[str, Tensor]:
+        return {name: column[row] for name, column in self.columns.items()}
+
+
+def collate(rows: Sequence[dict[str, Tensor]]) -> dict[str, Any]:
+    """A batch ``[rows, row_tokens]`` of ids, positions and labels; no mask, no cache."""
+    batch: dict[str, Any] = {name: torch.stack([row[name] for row in rows]) for name in _BATCH}
+    batch["use_cache"] = False
+    return batch
+
+
+def train(
+    model: Any,
+    tokenizer: Any,
+    rows: Mapping[str, PackedRows],
+    training: Training,
+    method: str,
+    seed: int,
+    work: Path,
+    on_progress: Progress | None = None,
+    similarity: Similarity | None = None,
+) -> FitResult:
+    """Train ``model`` (as ``bases.load`` gives it) and save the result in ``work/model``.
+
+    Checkpoints go to ``work/checkpoints``; where there are some, the training continues
+    from the last complete one and ends with the weights of an undisturbed run. They are
+    removed once ``work/model`` is in place: a PEFT adapter for QLoRA, otherwise full
+    safetensors with the tokenizer.
+
+    Args:
+        model: a causal language model; it is changed in place.
+        tokenizer: its tokenizer.
+        rows: ``train``, and ``valid`` where the training stops early.
+        training: the protocol.
+        method: ``st-qlora``, ``mt-qlora`` or ``mt-fft``.
+        seed: of LoRA's initial weights, dropout and the order of the rows.
+        work: the model's folder.
+        on_progress: called with (steps done, steps in all) after every optimizer step.
+        similarity: needed where early stopping watches ``similarity``.
+
+    Raises:
+        BenchError: early stopping without validation rows or without its metric.
+    """
+    stopping = training.early_stopping
+    if stopping is not None and "valid" not in rows:
+        raise BenchError("early stopping without validation rows", hint="pack a valid split")
+    if stopping is not None and stopping.metric == "similarity" and similarity is None:
+        raise BenchError("early stopping by similarity without a metric", hint="pass one")
+    deterministic(seed)
+    model = methods.prepare(model, training, method, seed)
+    loss.install(inner(model))
+    checkpoints = work / "checkpoints"
+    last = last_checkpoint(checkpoints)
+    trainer = Trainer(
+        model=model,
+        args=arguments(training, method, seed, checkpoints, model),
+        train_dataset=Rows(rows["train"]),
+        eval_dataset=Rows(rows["valid"]) if stopping else None,
+        data_collator=collate,
+        processing_class=tokenizer,
+        compute_metrics=_metrics(tokenizer, similarity) if similarity else None,
+        callbacks=_callbacks(training, on_progress),
+    )
+    trainer.remove_callback(PrinterCallback)
+    trainer.train(resume_from_checkpoint=str(last) if last else None)
+    _save(trainer.model, tokenizer, work / "model", full=not methods.quantizes(method))
+    result = _result(trainer, rows["train"])
+    shutil.rmtree(checkpoints, ignore_errors=True)
+    return result
+
+
+def deterministic(seed: int) -> None:
+    """Seed every generator and ask for repeatable kernels.
+
+    On a GPU kernels without a repeatable form warn instead of failing: bitsandbytes has
+    some, and claims there need several seeds anyway.
+    """
+    set_seed(seed)
+    torch.use_deterministic_algorithms(True, warn_only=torch.cuda.is_available())
+    # Filling fresh memory guards against reading it unwritten, at a price per operation.
+    torch.utils.deterministic.fill_uninitialized_memory = False  # type: ignore[attr-defined]
+
+
+def inner(model: Any) -> Any:
+    """The causal language model inside a PEFT wrapper, or the model itself."""
+    return model.get_base_model() if hasattr(model, "get_base_model") else model
+
+
+def arguments(
+    training: Training, method: str, seed: int, checkpoints: Path, model: Any
+) -> TrainingArguments:
+    """The Trainer's arguments for one training; precision and device follow the model.
+
+    A bf16 model trains under bf16 autocast with its trainable weights as they are (LoRA
+    fp32, full fine-tuning bf16: protocol, "In fact"), a fp32 model in fp32.
+
+    Raises:
+        BenchError: rows per step that are no multiple of the micro-batch.
+    """
+    chosen, stopping = methods.optimization(training, method), training.early_stopping
+    accumulation, rest = divmod(chosen.rows_per_step, chosen.rows_per_micro_batch)
+    if rest:
+        raise BenchError(
+            f"rows_per_step {chosen.rows_per_step} is no multiple of rows_per_micro_batch "
+            f"{chosen.rows_per_micro_batch}",
+            hint="change one of them in the study",
+        )
+    weights = inner(model).get_input_embeddings().weight
+    metric = stopping.metric if stopping else "loss"
+    when = (
+        {"eval_strategy": "steps", "save_strategy": "steps"}
+        | {"eval_steps": stopping.every_steps, "save_steps": stopping.every_steps}
+        | {"load_best_model_at_end": True, "greater_is_better": metric != "loss"}
+        | {"metric_for_best_model": f"eval_{metric}", "prediction_loss_only": metric == "loss"}
+        if stopping
+        else {"eval_strategy": "no", "save_strategy": "epoch"}
+    )
+    return TrainingArguments(
+        output_dir=str(checkpoints),
+        per_device_train_batch_size=chosen.rows_per_micro_batch,
+        per_device_eval_batch_size=chosen.rows_per_micro_batch,
+        gradient_accumulation_steps=accumulation,
+        learning_rate=chosen.learning_rate,
+        lr_scheduler_type=chosen.scheduler,
+        warmup_steps=chosen.warmup_steps,
+        num_train_epochs=chosen.epochs,
+        optim=chosen.optimizer,
+        weight_decay=chosen.weight_decay,
+        max_grad_norm=chosen.max_grad_norm,
+        gradient_checkpointing=chosen.gradient_checkpointing,
+        gradient_checkpointing_kwargs={"use_reentrant": False},
+        bf16=weights.dtype == torch.bfloat16,
+        use_cpu=weights.device.type == "cpu",
+        seed=seed,
+        data_seed=seed,
+        logging_steps=5,
+        save_total_limit=2,
+        restore_callback_states_from_checkpoint=True,
+        remove_unused_columns=False,
+        label_names=["labels"],
+        dataloader_pin_memory=False,
+        disable_tqdm=True,
+        report_to="none",
+        **when,
+    )
+
+
+class _Mark(TrainerCallback):  # type: ignore[misc]
+    """Marks finished checkpoints and tells the progress."""
+
+    def __init__(self, on_progress: Progress | None) -> None:
+        self.on_progress = on_progress
+
+    def on_save(self, args: Any, state: Any, control: Any, **kwargs: Any) -> None:
+        (Path(args.output_dir) / f"checkpoint-{state.global_step}" / _COMPLETE).touch()
+
+    def on_step_end(self, args: Any, state: Any, control: Any, **kwargs: Any) -> None:
+        # The last step is a candidate too; older Trainers look at full intervals only.
+        if state.global_step >= state.max_steps and args.eval_strategy != "no":
+            control.should_evaluate = control.should_save = True
+        if self.on_progress is not None:
+            self.on_progress(state.global_step, state.max_steps)
+
+
+def _callbacks(training: Training, on_progress: Progress | None) -> list[TrainerCallback]:
+    stopping = training.early_stopping
+    early = [EarlyStoppingCallback(stopping.patience, stopping.threshold)] if stopping else []
+    return [*early, _Mark(on_progress)]
+
+
+def last_checkpoint(folder: Path) -> Path | None:
+    """The newest complete checkpoint of a folder; torn ones are removed.
+
+    The Trainer notes the best checkpoint with its full path: it is set right here, so that
+    a results folder may have been moved in between.
+    """
+    if not folder.is_dir():
+        return None
+    steps: dict[int, Path] = {}
+    for path in folder.glob("checkpoint-*"):
+        if (path / _COMPLETE).is_file():
+            steps[int(path.name.rpartition("-")[2])] = path
+        else:
+            shutil.rmtree(path)
+    if not steps:
+        return None
+    last = steps[max(steps)]
+    state_file = last / "trainer_state.json"
+    state = json.loads(state_file.read_text())
+    if state.get("best_model_checkpoint"):
+        best = folder / Path(state["best_model_checkpoint"]).name
+        if str(best) != state["best_model_checkpoint"]:
+            state["best_model_checkpoint"] = str(best)
+            state_file.write_text(json.dumps(state, indent=2, sort_keys=True))
+    return last
+
+
+def _metrics(tokenizer: Any, similarity: Similarity) -> Callable[[Any], dict[str, float]]:
+    """The Trainer's metric from arg-max ids: the texts of every run of targets, compared."""
+
+    def compute(prediction: Any) -> dict[str, float]:
+        written, wanted = [], []
+        for predicted, labels in zip(prediction.predictions, prediction.label_ids, strict=True):
+            for start, stop in runs(predicted != loss.IGNORED):
+                written.append(tokenizer.decode(predicted[start:stop], skip_special_tokens=True))
+                wanted.append(
+                    tokenizer.decode(labels[start + 1 : stop + 1], skip_special_tokens=True)
+                )
+        return {"similarity": similarity(written, wanted)}
+
+    return compute
+
+
+def runs(mask: Any) -> Iterator[tuple[int, int]]:
+    """Start and end of each run of True in a boolean array ``[n]``."""
+    edges = np.flatnonzero(np.diff(np.concatenate(([False], mask, [False])).astype(np.int8)))
+    yield from ((int(start), int(stop)) for start, stop in edges.reshape(-1, 2))
+
+
+def _save(model: Any, tokenizer: Any, target: Path, *, full: bool) -> None:
+    """Save into a temporary folder beside ``target`` and put it in place at once."""
+    draft = target.with_name(target.name + ".partial")
+    shutil.rmtree(draft, ignore_errors=True)
+    model.save_pretrained(draft)
+    if full:
+        tokenizer.save_pretrained(draft)
+    shutil.rmtree(target, ignore_errors=True)
+    draft.rename(target)
+
+
+def _result(trainer: Trainer, rows: PackedRows) -> FitResult:
+    state = trainer.state
+    points = tuple(
+        LossPoint(entry["step"], entry.get("loss"), entry.get("eval_loss"))
+        for entry in state.log_history
+        if "loss" in entry or "eval_loss" in entry
+    )
+    stopped = state.global_step < state.max_steps
+    best = state.best_global_step if trainer.args.load_best_model_at_end else None
+    return FitResult(
+        tokens=_seen(rows, trainer.args, state.global_step),
+        losses=points,
+        best_step=best or state.global_step,
+        stopped_early=stopped,
+        steps=state.global_step,
+    )
+
+
+def _seen(rows: PackedRows, args: TrainingArguments, steps: int) -> Tokens:
+    """Tokens of the rows that ``steps`` optimizer steps went through.
+
+    Exact after whole epochs; an epoch that early stopping cut short counts by its share
+    of rows.
+    """
+    per_step = args.per_device_train_batch_size * args.gradient_accumulation_steps * args.world_size
+    whole, rest = divmod(steps, -(-len(rows) // per_step))
+    share = whole + min(1.0, rest * per_step / len(rows))
+    parts = (rows.tokens.processed, rows.tokens.real, rows.tokens.trained)
+    return Tokens(*(round(part * share) for part in parts))
