@@ -50,7 +50,7 @@ def mismatch(
     """How an answer differs from what the case expects; None where it does not."""
     if "error" in case:
         if answer.raised is None:
-            return f"returned {answer.value!r:.80} where an error is due"
+            return f"returned {_brief(answer.value)} where an error is due"
         due = VALUE_ERRORS & set(answer.raised)
         return None if due else f"raised {answer.text:.120} where a value error is due"
     if answer.raised is not None:
@@ -58,7 +58,14 @@ def mismatch(
     expected = values.value(kind, case["result"])
     if values.same(kind, expected, answer.value, relative):
         return None
-    return f"returned {answer.value!r:.80}, expected {expected!r:.80}"
+    return f"returned {_brief(answer.value)}, expected {_brief(expected)}"
+
+
+def _brief(value: Any) -> str:
+    try:
+        return f"{value!r:.80}"
+    except (ValueError, RecursionError):  # an integer of thousands of digits, deep nesting
+        return f"a long {type(value).__name__}"
 
 
 def verdict(

@@ -54,8 +54,8 @@ def result(end: Exit, limits: Limits) -> JailResult:
         killed = end.exit_code in (-9, 137)
         if end.exit_code == 0:
             outcome = "exited"
-        elif killed and end.cpu_s >= limits.cpu_s * 0.95:
-            outcome = "timeout"
+        elif killed and end.cpu_s >= limits.cpu_s / 2:
+            outcome = "timeout"  # the kernel's own count, by ticks, may run ahead of this one
         elif killed and end.peak_rss_bytes >= limits.memory_bytes / 2:
             outcome = "memory"  # by the kernel, before the watch saw it
         else:

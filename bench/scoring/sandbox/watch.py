@@ -84,7 +84,7 @@ class Prisoner:
         """Read what it writes until it ends, or end it.
 
         ``stop`` is a file descriptor: once readable, the caller has what it wanted and the
-        prisoner is killed.
+        prisoner is killed unless it ends on its own at once.
         """
         deadline = self.started_s + wall_s
         buffers = {"channel": bytearray(), "printed": bytearray()}
@@ -111,6 +111,8 @@ class Prisoner:
                 elif "ended" in names:
                     break
                 elif "stopped" in names:
+                    if _ends_within(self.process.pid, _PATIENCE_S):
+                        break  # it saw its caller go, or was ending for a reason of its own
                     stopped_by = "stopped"
                 elif time.monotonic() > deadline:
                     stopped_by = "timeout"

@@ -109,7 +109,11 @@ class Remote:
         return str(Remote._ask(self, "text"))
 
     def __len__(self) -> int:
-        return int(Remote._ask(self, "attribute", "__len__")())
+        try:
+            measure = Remote._ask(self, "attribute", "__len__")
+        except AttributeError as error:
+            raise TypeError(str(error)) from None
+        return int(measure())
 
     def __getitem__(self, key: Any) -> Any:
         return Remote._ask(self, "attribute", "__getitem__")(key)
