@@ -1,0 +1,303 @@
+"""``python -m bench``: the only room that talks to people.
+
+Everything below returns data or raises ``BenchError``; here it becomes text and an exit
+code. Nothing here imports torch: stages run in processes of their own.
+"""
+
+from __future__ import annotations
+
+import argparse
+import dataclasses
+import json
+import os
+import shutil
+import sys
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+from rich.console import Console
+
+import bench
+from bench import live
+from bench.data import digests, problems
+from bench.data.sources import cache_folder
+from bench.data.suites import SUITES
+from bench.errors import BenchError
+from bench.grid import cells, keys
+from bench.grid import plan as planning
+from bench.grid import study as study_module
+from bench.grid.plan import PlannedStage
+from bench.grid.store import State, Store
+from bench.grid.study import Study, Suite
+from bench.records import TASKS, Cell
+from bench.run import local, provenance, runner
+from bench.scoring.sandbox import toolchain
+from bench.scoring.sandbox.jail import UNSAFE_OPTION
+
+ROOT = Path(__file__).parents[1]
+
+out = Console(highlight=False)
+err = Console(stderr=True, highlight=False)
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run one command; the exit code is 0 only when all of it succeeded."""
+    options = parser().parse_args(argv)
+    _prepare_environment(offline=getattr(options, "offline", False))
+    try:
+        return int(options.command(options))
+    except BenchError as error:
+        err.print(f"[bold red]error:[/] {error.problem}", soft_wrap=True)
+        err.print(f"  [bold]next:[/] {error.hint}", soft_wrap=True)
+        return error.exit_code
+    except KeyboardInterrupt:
+        err.print("interrupted: what is done is kept; the same command continues")
+        return 130
+    except BrokenPipeError:  # the reader of our output, for example `head`, has gone
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 141
+
+
+def _prepare_environment(*, offline: bool) -> None:
+    """Settings that must stand before any library is imported, here or in a child."""
+    if offline:
+        for name in ("HF_HUB_OFFLINE", "HF_DATASETS_OFFLINE", "HF_EVALUATE_OFFLINE"):
+            os.environ[name] = "1"
+
+
+def parser() -> argparse.ArgumentParser:
+    """The command line, one subcommand per thing that a user may want."""
+    top = argparse.ArgumentParser(prog="bench", description=bench.__doc__)
+    top.add_argument("--version", action="version", version=bench.__version__)
+    commands = top.add_subparsers(title="commands", required=True, metavar="COMMAND")
+
+    study = argparse.ArgumentParser(add_help=False)
+    study.add_argument("--study", help="name of a study, or a TOML file (default: smoke)")
+    study.add_argument(
+        "--cells",
+        action="append",
+        default=[],
+        metavar="PATTERN",
+        help="only these cells, for example 'st-*' or mt-qlora-2m (repeatable)",
+    )
+    study.add_argument(
+        "--results",
+        type=Path,
+        default=ROOT / "reports",
+        metavar="DIR",
+        help="where runs are kept (default: reports/)",
+    )
+    study.add_argument("--mirror", type=Path, metavar="DIR", help="folder with the public data")
+    study.add_argument("--offline", action="store_true", help="never touch the network")
+    study.add_argument(
+        UNSAFE_OPTION,
+        dest="unsafe",
+        action="store_true",
+        help="execute model-written code unconfined where no sandbox works",
+    )
+
+    run = commands.add_parser("run", parents=[study], help="run a study from data to report")
+    run.add_argument("--jobs", type=_positive, metavar="N", help="stages at once (default: cores)")
+    run.add_argument(
+        "--executor",
+        choices=["venv"],
+        default="venv",
+        help="how a stage is started: a process of this environment",
+    )
+    run.set_defaults(command=_run)
+
+    plan = commands.add_parser("plan", parents=[study], help="list cells and stages, run nothing")
+    plan.add_argument("--json", action="store_true", help="machine-readable")
+    plan.set_defaults(command=_plan)
+
+    report = commands.add_parser("report", parents=[study], help="render a stored run again")
+    report.set_defaults(command=_report)
+
+    selfcheck = commands.add_parser(
+        "selfcheck", help="execute the suites' reference solutions in the sandbox"
+    )
+    selfcheck.add_argument("--suite", action="append", default=[], help="only these (repeatable)")
+    selfcheck.add_argument("--mirror", type=Path, metavar="DIR", help="folder with public data")
+    selfcheck.set_defaults(command=_selfcheck)
+
+    doctor = commands.add_parser("doctor", help="what this machine can run, and what it lacks")
+    doctor.set_defaults(command=_doctor)
+    return top
+
+
+def _positive(text: str) -> int:
+    value = int(text)
+    if value < 1:
+        raise argparse.ArgumentTypeError(f"{text} is not a positive number")
+    return value
+
+
+def _choose_study(name: str | None) -> tuple[Study, str]:
+    """The study that was asked for, or the default one, and why."""
+    if name is not None:
+        return study_module.load(name), "as asked"
+    gpu = shutil.which("nvidia-smi") is not None
+    if gpu and "paper" in study_module.available():
+        return study_module.load("paper"), "the default where a CUDA GPU is visible"
+    why = "a GPU is visible; name a larger study with --study" if gpu else "no CUDA GPU is visible"
+    return study_module.load("smoke"), f"the default: {why}"
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class _Request:
+    """What a command works on: the study, its chosen cells, where it lies and its data."""
+
+    study: Study
+    cells: tuple[Cell, ...]
+    store: Store
+    mirror: Path | None
+    data: Mapping[str, str]
+    unsafe: bool = False
+
+
+def _request(options: argparse.Namespace, announce: bool = True) -> _Request:
+    study, why = _choose_study(options.study)
+    chosen = cells.select(study_module.expand(study), options.cells)
+    if announce:
+        models = sum(len(cell.models) for cell in chosen)
+        out.print(f"[bold]{study.name}[/] ({why}): {study.summary}", soft_wrap=True)
+        out.print(
+            f"{len(chosen)} cells, {models} models; results in {options.results / study.name}"
+        )
+    return _Request(
+        study,
+        chosen,
+        Store(options.results / study.name),
+        options.mirror,
+        digests.of_study(study, options.mirror),
+        options.unsafe,
+    )
+
+
+def _planned(request: _Request) -> tuple[PlannedStage, ...]:
+    """The stages of the whole grid, whichever cells were asked for."""
+    ingredients = keys.Ingredients(
+        sources=keys.sources(ROOT),
+        environment=keys.environment(ROOT),
+        data=lambda tasks: digests.of_stages(request.study, tasks, request.mirror),
+        machine={"score": {**toolchain.found(), "unsafe": request.unsafe}},
+    )
+    grid = study_module.expand(request.study)
+    return planning.plan(request.study, grid, request.store, ingredients)
+
+
+def _chosen(request: _Request, planned: Sequence[PlannedStage]) -> list[PlannedStage]:
+    """The stages of the cells that were asked for, and of their bases."""
+    owners = {cell.id for cell in request.cells}
+    sizes = {cell.size for cell in request.cells}
+    return [
+        stage
+        for stage in planned
+        if (stage.size in sizes if stage.cell is None else stage.cell in owners)
+    ]
+
+
+def _plan(options: argparse.Namespace) -> int:
+    request = _request(options, announce=not options.json)
+    stages = _chosen(request, _planned(request))
+    if options.json:
+        json.dump(planning.as_json(request.study, request.cells, stages), sys.stdout, indent=1)
+        print()
+        return 0
+    out.print(live.plan_table(stages))
+    return 0
+
+
+def _run(options: argparse.Namespace) -> int:
+    request = _request(options)
+    jobs = options.jobs or len(os.sched_getaffinity(0))
+    study, results = request.study, request.store
+    with results.locked(), local.Local() as executor:
+        planned = _planned(request)
+        stages = _chosen(request, planned)
+        left = [stage for stage in stages if stage.state is not State.DONE]
+        out.print(f"{len(stages)} stages, {len(left)} to run with --jobs {jobs} (venv executor)")
+        if left:
+            provenance.write(
+                results.folder,
+                provenance.collect(
+                    study,
+                    ROOT,
+                    engine="venv",
+                    command=["bench", *sys.argv[1:]],
+                    threads=executor.threads,
+                    jobs=jobs,
+                    data=request.data,
+                ),
+            )
+        if any(stage.stage == planning.SCORE for stage in left):
+            for language, reason in toolchain.prepare().items():
+                out.print(f"[yellow]{language} will not be executed:[/] {reason}", soft_wrap=True)
+        with live.Progress(out, left) as shown:
+            summary = runner.run(
+                stages,
+                study,
+                results,
+                executor,
+                jobs=jobs,
+                on_event=shown.show,
+                options={
+                    "mirror": str(request.mirror.resolve()) if request.mirror else None,
+                    "cache": str(cache_folder()),
+                    "unsafe": options.unsafe,
+                },
+            )
+        if summary.interrupted:
+            raise KeyboardInterrupt
+        _publish(request, {stage.id: stage.key for stage in planned})
+    return 0 if summary.ok else 1
+
+
+def _report(options: argparse.Namespace) -> int:
+    request = _request(options)
+    if not request.store.folder.is_dir():
+        raise BenchError(
+            f"nothing to report: {request.store.folder} does not exist",
+            hint=f"run it first: bench run --study {request.study.name}",
+        )
+    with request.store.locked():
+        _publish(request, None)
+    return 0
+
+
+def _publish(request: _Request, present: Mapping[str, str] | None) -> None:
+    """Write the reports of a stored run and show the terminal's.
+
+    ``present`` are the stages' keys: what stale ones have left behind is not reported.
+    """
+    from bench.report import publish, terminal  # pandas and scipy: not needed by a plan
+
+    report = publish.publish(request.store.folder, request.study, present)
+    out.print(terminal.render(report))
+    out.print(f"the whole report: {request.store.folder / publish.HTML}", soft_wrap=True)
+
+
+def _selfcheck(options: argparse.Namespace) -> int:
+    """Grade the references of the suites; every failure is named, known ones explained."""
+    from bench.scoring import execution
+
+    names = options.suite or ["embedded", *(SUITES if options.mirror else ())]
+    failed = 0
+    for name in names:
+        found = problems.suite_problems(Suite(name=name), TASKS, options.mirror)
+        executable = [problem for problem in found if problem.check is not None]
+        if not executable:
+            out.print(f"{name}: no tests to execute")
+            continue
+        check = execution.self_check(name, executable)
+        out.print(live.selfcheck_table(check))
+        failed += check.unexplained
+    return 1 if failed else 0
+
+
+def _doctor(options: argparse.Namespace) -> int:
+    from bench.run import doctor
+
+    checks = doctor.checks()
+    out.print(live.doctor_table(checks))
+    return 0 if all(check.ok is not False for check in checks) else 1

@@ -1,0 +1,216 @@
+"""What each stage does: glue over the rooms below, one function a stage.
+
+A stage reads its job and the folders it builds on, works in its own folder, and returns
+what only it knows. Imports stand inside the functions: a process loads what its stage
+needs, and a stage's key covers the code that its function reaches.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+import math
+import shutil
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from bench.measure import Meter
+from bench.records import Generation, Sample, Track
+from bench.run.job import Job, Progress, StageResult
+
+if TYPE_CHECKING:
+    from bench.data.packing import PackedRows
+
+MODEL = "model"
+GENERATIONS = "generations.jsonl"
+SCORES = "scores.json"
+
+
+def base(job: Job, work: Path, meter: Meter, progress: Progress) -> StageResult:
+    """Make the size's base model: ``work/model``, or the hub's own folder if it is one."""
+    from bench.train import bases
+
+    model = job.study.base(job.size)
+    with meter.phase("prepare"):
+        folder = bases.base_folder(model, job.study.seed, _cache(job), progress)
+    if model.kind == "tiny":
+        shutil.copytree(folder, work / MODEL)
+    return StageResult(
+        artifact_bytes=_folder_bytes(folder), details={"parameters": _parameters(folder)}
+    )
+
+
+def train(job: Job, work: Path, meter: Meter, progress: Progress) -> StageResult:
+    """Train one model; ``work/model`` holds its adapter or its weights."""
+    from bench.train import bases, fit, methods
+
+    assert job.method is not None
+    training = job.study.training
+    with meter.phase("load"):
+        model, tokenizer = bases.load(
+            _base_folder(job), quantize=methods.quantizes(job.method), plan=training.plan
+        )
+    with meter.phase("pack"):
+        rows = _rows(job, tokenizer)
+    with meter.phase("train"):
+        result = fit.train(
+            model, tokenizer, rows, training, job.method, job.study.seed, work, progress
+        )
+    return StageResult(
+        tokens=result.tokens,
+        artifact_bytes=_folder_bytes(work / MODEL),
+        details={
+            "steps": result.steps,
+            "best_step": result.best_step,
+            "stopped_early": result.stopped_early,
+            "losses": [dataclasses.asdict(point) for point in result.losses],
+            "documents": rows["train"].documents,
+            "cut_documents": rows["train"].cut_documents,
+            "dropped_tokens": rows["train"].dropped_tokens,
+        },
+    )
+
+
+def generate(job: Job, work: Path, meter: Meter, progress: Progress) -> StageResult:
+    """Answer every problem of the study's suites; ``work/generations.jsonl``, one a line."""
+    from bench.data.prompts import Prompts
+    from bench.data.rows import render_prompt
+    from bench.generate import decode
+
+    wording = Prompts.load(job.study.prompts)
+    with meter.phase("load"):
+        model, tokenizer = _load_trained(job)
+    prompts = [
+        decode.Prompt(
+            problem.id,
+            suite,
+            problem.track,
+            render_prompt(wording.messages(problem), tokenizer),
+        )
+        for suite, problems in _problems(job).items()
+        for problem in problems
+    ]
+    with meter.phase("generate"):
+        tokens = decode.generate(
+            model, tokenizer, prompts, job.study.decoding, work / GENERATIONS, progress
+        )
+    return StageResult(tokens=tokens, details={"prompts": len(prompts)})
+
+
+def score(job: Job, work: Path, meter: Meter, progress: Progress) -> StageResult:
+    """Execute and score what a model wrote: tables per suite and track, means, notes."""
+    from bench.scoring import execution, score
+    from bench.scoring.sandbox import jail
+
+    problems = _problems(job)
+    generations = _read_generations(job.inputs["generate"] / GENERATIONS)
+    total = len(problems) + 1
+    confined = jail.unsafe_jail() if job.options.get("unsafe") else jail.find_jail()
+    verdicts = {}
+    with meter.phase("execute"):
+        for done, (suite, members) in enumerate(problems.items()):
+            progress(done, total, f"execute {suite}")
+            outputs = {one.id: one.output for one in generations if one.suite == suite}
+            verdicts[suite] = execution.grade(members, outputs, confined)
+    progress(total - 1, total, "score")
+    with meter.phase("score"):
+        scores = score.score(
+            problems, generations, verdicts, options=score.Options(_principal(problems))
+        )
+    for (suite, track), table in scores.tables.items():
+        name = f"{suite}.{track.task}-{track.language}.csv"
+        table.to_csv(work / name, index=False, lineterminator="\n")
+    content = {"metrics": scores.metrics, "notes": scores.notes}
+    (work / SCORES).write_text(json.dumps(content, indent=1, sort_keys=True))
+    return StageResult(details={"sandbox": confined.way, "unsafe": bool(job.options.get("unsafe"))})
+
+
+def _base_folder(job: Job) -> Path:
+    """Where the size's base lies: in the run for a tiny one, else in the hub's cache."""
+    from bench.train import bases
+
+    model = job.study.base(job.size)
+    if model.kind == "tiny":
+        return job.inputs["base"] / MODEL
+    return bases.base_folder(model, job.study.seed, _cache(job))
+
+
+def _load_trained(job: Job) -> tuple[Any, Any]:
+    """The model to evaluate: the plain base, an adapter on the 4-bit base, or full weights."""
+    from peft import PeftModel
+
+    from bench.train import bases, methods
+
+    if job.method is None:
+        return bases.load(_base_folder(job), quantize=False)
+    trained = job.inputs["train"] / MODEL
+    if not methods.quantizes(job.method):
+        return bases.load(trained, quantize=False)
+    model, tokenizer = bases.load(_base_folder(job), quantize=True, plan=job.study.training.plan)
+    return PeftModel.from_pretrained(model, trained), tokenizer
+
+
+def _parameters(folder: Path) -> int:
+    """The number of weights in a folder's safetensors files (a tied head counts once)."""
+    from safetensors import safe_open
+
+    count = 0
+    for path in sorted(folder.glob("*.safetensors")):
+        with safe_open(path, "pt") as weights:
+            shapes = (weights.get_slice(name).get_shape() for name in weights.keys())  # noqa: SIM118
+            count += sum(math.prod(shape) for shape in shapes)
+    return count
+
+
+def _cache(job: Job) -> Path:
+    return Path(job.options["cache"])
+
+
+def _mirror(job: Job) -> Path | None:
+    mirror = job.options.get("mirror")
+    return Path(mirror) if mirror else None
+
+
+def _rows(job: Job, tokenizer: Any) -> dict[str, PackedRows]:
+    """The packed training and validation rows of the job's tasks."""
+    from bench.data import corpora, rows
+    from bench.data.prompts import Prompts
+
+    samples = corpora.training_samples(job.study.data, job.tasks, _mirror(job))
+    return rows.packed_rows(
+        samples,
+        Prompts.load(job.study.prompts),
+        tokenizer,
+        job.study.training,
+        job.study.seed,
+        _cache(job),
+    )
+
+
+def _problems(job: Job) -> dict[str, list[Sample]]:
+    """The problems of every suite that has some for the job's tasks."""
+    from bench.data.problems import suite_problems
+
+    found = {
+        suite.name: suite_problems(suite, job.tasks, _mirror(job)) for suite in job.study.suites
+    }
+    return {name: problems for name, problems in found.items() if problems}
+
+
+def _principal(problems: Mapping[str, Sequence[Sample]]) -> dict[Track, str]:
+    """The first suite that has a track is its principal one."""
+    found: dict[Track, str] = {}
+    for suite, members in problems.items():
+        for problem in members:
+            found.setdefault(problem.track, suite)
+    return found
+
+
+def _read_generations(path: Path) -> list[Generation]:
+    with path.open(encoding="utf-8") as lines:
+        return [Generation(**json.loads(line)) for line in lines]
+
+
+def _folder_bytes(folder: Path) -> int:
+    return sum(path.stat().st_size for path in folder.rglob("*") if path.is_file())
