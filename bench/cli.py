@@ -210,6 +210,7 @@ def _plan(options: argparse.Namespace) -> int:
 
 def _run(options: argparse.Namespace) -> int:
     request = _request(options)
+    digests.verify(request.study, request.mirror)
     jobs = options.jobs or len(os.sched_getaffinity(0))
     study, results = request.study, request.store
     with results.locked(), local.Local() as executor:

@@ -56,7 +56,7 @@ def test_a_plan_for_people_names_the_study_and_why_first(capsys, tmp_path):
         (["--study", "smok"], "unknown study 'smok'", "did you mean: smoke"),
         (["--study", "smoke", "--cells", "mt-qlora-3m"], "unknown cell 'mt-qlora-3m'", "mt-qlora-"),
         (["--study", "absent.toml"], "unknown study 'absent.toml'", "smoke"),
-        (["--study", "mini"], "needs", "--mirror DIR"),
+        (["--study", "mini"], "reads public files", "--mirror DIR"),
     ],
 )
 def test_a_mistake_is_told_in_two_lines(capsys, tmp_path, arguments, problem, hint):

@@ -27,6 +27,16 @@ def of_study(study: Study, mirror: Path | None) -> dict[str, str]:
     return {path: sha256 for files in stages.values() for path, sha256 in files.items()}
 
 
+def verify(study: Study, mirror: Path | None) -> None:
+    """Check that every public file that a study reads is there, before anything runs.
+
+    Raises:
+        DataError: no mirror, or a file of it that is missing or not the listed one.
+    """
+    for path in sorted(of_study(study, mirror).keys() & manifest().keys()):
+        locate(path, mirror)
+
+
 def of_stages(study: Study, tasks: Sequence[str], mirror: Path | None) -> dict[str, dict[str, str]]:
     """The digests of what each stage of a model reads: another suite retrains nothing."""
     variant = prompts.Prompts.load(study.prompts)
