@@ -254,3 +254,12 @@ def test_a_test_that_cannot_be_run_is_nobodys_failure():
     assert "passes a function" in verdict.detail
     (verdict,) = graded(check(prompt="def f(", test="x"), "def f(): pass")
     assert verdict.outcome in ("not-run", "compile-error")
+
+
+def test_sets_have_the_same_order_in_every_run():
+    names = [f"name{n}" for n in range(40)]
+    problem = cases("python", [{"args": [names], "result": ""}], ["set[str]"], "str")
+    output = "def f(names): return ' '.join(list(names) + list({'a', 'b', 'c'}))"
+    first, second = graded(problem, output, output + "\n")
+    assert first.detail == second.detail
+    assert "name7" in first.detail

@@ -67,8 +67,9 @@ def write(value: Any, kind: Type | None = None) -> bytes:
         keys, items = of or (None, None)
         pairs = [write(key, keys) + write(item, items) for key, item in value.items()]
         return b"m" + integer(len(value)) + b"".join(pairs)
-    tag = b"S" if isinstance(value, set) else b"l"
-    member = of[0] if of else None
+    tag, member = b"l", of[0] if of else None
+    if isinstance(value, set):
+        tag, value = b"S", sorted(value, key=repr)  # the same order in every run
     return tag + integer(len(value)) + b"".join(write(item, member) for item in value)
 
 

@@ -52,6 +52,12 @@ _NAMESPACES = (
     "--unshare-uts",
     "--unshare-cgroup-try",
 )
+_ENVIRONMENT = {
+    "PATH": "/usr/bin:/bin",
+    "HOME": "/tmp",  # noqa: S108
+    "LANG": "C.UTF-8",
+    "PYTHONHASHSEED": "0",  # sets have the same order in every run
+}
 #: The first process of the namespace, as root without capabilities to speak of: it dies
 #: with bubblewrap, which may not kill a prisoner of another user id, and all inside dies
 #: with it. It also waits, so that the prisoner's CPU time is counted.
@@ -100,8 +106,7 @@ class Jail:
             raise RuntimeError(f"no sandbox: {self.unavailable}")
         limits = limits or Limits()
         user = _USER_IDS[next(_turn) % len(_USER_IDS)]
-        variables = {"PATH": "/usr/bin:/bin", "HOME": "/tmp", "LANG": "C.UTF-8"}  # noqa: S108
-        variables |= environment or {}
+        variables = {**_ENVIRONMENT, **(environment or {})}
         limited = [*self._limited(limits), *command]
         filter_fd = _memory_file(seccomp.program() or b"")
         try:
@@ -249,7 +254,7 @@ _TRIAL = """
 import os
 assert os.getuid() != 0, "still root inside"
 assert not any(name for name in os.environ if name not in ("PATH", "HOME", "LANG", "PWD",
-    "LC_CTYPE")), f"environment leaks: {sorted(os.environ)}"
+    "LC_CTYPE", "PYTHONHASHSEED")), f"environment leaks: {sorted(os.environ)}"
 for folder in ("/usr", "/", "/dev"):
     try:
         open(folder + "/escape", "w")

@@ -15,8 +15,11 @@ _SETTINGS = ("/etc/ld.so.cache", "/etc/alternatives")
 
 
 def python_command(*arguments: str) -> list[str]:
-    """The interpreter that runs the kit, alone: no site packages, no environment."""
-    return [os.path.realpath(sys.executable), "-I", "-S", "-B", *arguments]
+    """The interpreter that runs the kit, alone: no site packages, nothing of this folder.
+
+    It reads the environment, which in the jail fixes the order of sets.
+    """
+    return [os.path.realpath(sys.executable), "-P", "-s", "-S", "-B", *arguments]
 
 
 def python_mounts() -> list[Path]:

@@ -1,3 +1,4 @@
+import com.sun.source.util.JavacTask;
 import java.io.BufferedInputStream;
 import java.io.BufferedOutputStream;
 import java.io.ByteArrayOutputStream;
@@ -28,13 +29,16 @@ import javax.tools.ToolProvider;
 /**
  * Compiles a batch of units in one JVM; one bad unit does not sink the rest.
  *
- * <p>Reads: count, then per unit the number of files and each file's name and text. Writes per
- * unit: true and its classes (count, name and bytes each), or false and the first error. A unit
- * that takes too long ends the process; what was written before it stands, and the caller goes
- * on after it.
+ * <p>Reads: count, then per unit the number of files and each file's name and text. The first
+ * file is a model's. Others are a suite's own test of its class Solution, and are compiled
+ * against a {@link Facade} of it, so that the test meets plain values only. Writes per unit: true
+ * and its classes (count, name and bytes each, those of the test marked), or false and the first
+ * error. A unit that takes too long ends the process; what was written before it stands, and the
+ * caller goes on after it.
  */
 final class Compile {
     private static final long UNIT_SECONDS = 20;
+    private static final String TEST_MARK = "test:";
     private static volatile long deadline = Long.MAX_VALUE;
 
     private Compile() {}
@@ -89,32 +93,68 @@ final class Compile {
             List<Source> sources,
             DataOutputStream out)
             throws IOException {
-        DiagnosticCollector<JavaFileObject> diagnostics = new DiagnosticCollector<>();
-        Memory memory = new Memory(standard);
-        String problem = "";
-        boolean compiled = false;
-        try {
-            List<String> options = List.of("-proc:none", "-nowarn", "-Xlint:none", "-g:none");
-            compiled =
-                    compiler.getTask(null, memory, diagnostics, options, null, sources).call();
-        } catch (StackOverflowError | RuntimeException error) {
-            problem = "the compiler failed: " + error;
+        Map<String, ByteArrayOutputStream> classes = new LinkedHashMap<>();
+        StringBuilder problem = new StringBuilder();
+        StringBuilder facade = new StringBuilder();
+        boolean tested = sources.size() > 1;
+        boolean compiled =
+                task(compiler, standard, sources.subList(0, 1), "", classes, problem, tested ? facade : null);
+        if (compiled && tested) {
+            List<Source> test = new ArrayList<>(sources.subList(1, sources.size()));
+            test.add(new Source("Solution.java", facade.toString()));
+            compiled = task(compiler, standard, test, TEST_MARK, classes, problem, null);
         }
         out.writeBoolean(compiled);
         if (!compiled) {
-            for (Diagnostic<? extends JavaFileObject> diagnostic : diagnostics.getDiagnostics()) {
-                if (problem.isEmpty() && diagnostic.getKind() == Diagnostic.Kind.ERROR) {
-                    problem = diagnostic.getMessage(null);
-                }
-            }
-            write(out, problem.getBytes(StandardCharsets.UTF_8));
+            write(out, problem.toString().getBytes(StandardCharsets.UTF_8));
             return;
         }
-        out.writeInt(memory.classes.size());
-        for (Map.Entry<String, ByteArrayOutputStream> entry : memory.classes.entrySet()) {
+        out.writeInt(classes.size());
+        for (Map.Entry<String, ByteArrayOutputStream> entry : classes.entrySet()) {
             write(out, entry.getKey().getBytes(StandardCharsets.UTF_8));
             write(out, entry.getValue().toByteArray());
         }
+    }
+
+    /** Compiles sources together; fills the facade of their Solution where one is wanted. */
+    private static boolean task(
+            JavaCompiler compiler,
+            StandardJavaFileManager standard,
+            List<Source> sources,
+            String mark,
+            Map<String, ByteArrayOutputStream> classes,
+            StringBuilder problem,
+            StringBuilder facade) {
+        DiagnosticCollector<JavaFileObject> diagnostics = new DiagnosticCollector<>();
+        List<String> options = new ArrayList<>(List.of("-proc:none", "-nowarn", "-Xlint:none", "-g:none"));
+        if (!mark.isEmpty()) {
+            options.addAll(List.of("-cp", System.getProperty("java.class.path")));
+        }
+        try {
+            Memory memory = new Memory(standard, mark, classes);
+            JavacTask task =
+                    (JavacTask) compiler.getTask(null, memory, diagnostics, options, null, sources);
+            task.analyze();
+            boolean failed =
+                    diagnostics.getDiagnostics().stream()
+                            .anyMatch(one -> one.getKind() == Diagnostic.Kind.ERROR);
+            if (!failed) {
+                if (facade != null) {
+                    facade.append(Facade.of(task.getElements(), "Solution"));
+                }
+                task.generate();
+                return true;
+            }
+        } catch (StackOverflowError | RuntimeException | IOException error) {
+            problem.append("the compiler failed: ").append(error);
+            return false;
+        }
+        for (Diagnostic<? extends JavaFileObject> diagnostic : diagnostics.getDiagnostics()) {
+            if (problem.isEmpty() && diagnostic.getKind() == Diagnostic.Kind.ERROR) {
+                problem.append(diagnostic.getMessage(null));
+            }
+        }
+        return false;
     }
 
     private static void write(DataOutputStream out, byte[] bytes) throws IOException {
@@ -141,10 +181,13 @@ final class Compile {
     }
 
     private static final class Memory extends ForwardingJavaFileManager<JavaFileManager> {
-        final Map<String, ByteArrayOutputStream> classes = new LinkedHashMap<>();
+        private final String mark;
+        private final Map<String, ByteArrayOutputStream> classes;
 
-        Memory(JavaFileManager under) {
+        Memory(JavaFileManager under, String mark, Map<String, ByteArrayOutputStream> classes) {
             super(under);
+            this.mark = mark;
+            this.classes = classes;
         }
 
         @Override
@@ -154,7 +197,7 @@ final class Compile {
                 @Override
                 public OutputStream openOutputStream() {
                     ByteArrayOutputStream bytes = new ByteArrayOutputStream();
-                    classes.put(name, bytes);
+                    classes.put(mark + name, bytes);
                     return bytes;
                 }
             };

@@ -18,9 +18,9 @@ import java.util.Map;
 /**
  * Runs one compiled sample inside the jail.
  *
- * <p>Reads a nonce, the classes, and then either calls ({@code cases}: the name of the method and
- * the arguments of every call) or the name of a class whose {@code main} is to return
- * ({@code main}). Standard output, taken over before any model-written class is loaded, carries
+ * <p>Reads a nonce, the model's classes, those of a suite's test, and then either calls
+ * ({@code cases}: the name of the method and the arguments of every call) or the name of the
+ * test's class whose {@code main} is to return ({@code main}). Standard output, taken over before any model-written class is loaded, carries
  * the answers: for {@code cases} claims about values, which the other side compares; for
  * {@code main} the nonce, which only this class has seen, and only in a local variable.
  */
@@ -37,23 +37,26 @@ final class Run {
         System.setOut(System.err);
         System.setIn(InputStream.nullInputStream());
         byte[] nonce = in.readNBytes(16);
-        Loader loader = new Loader(in);
+        Loader loader = new Loader(ClassLoader.getPlatformClassLoader(), in);
+        Loader test = new Loader(Run.class.getClassLoader(), in);
         boolean cases = in.readBoolean();
         String name = Values.text(in);
         send(out, READY);
         if (cases) {
             call(loader, name, in, out);
         } else {
-            main(loader, name, nonce, out);
+            main(loader, test, name, nonce, out);
         }
         out.flush();
         Runtime.getRuntime().halt(0);
     }
 
-    private static void main(Loader loader, String name, byte[] nonce, DataOutputStream out)
+    private static void main(
+            Loader loader, Loader test, String name, byte[] nonce, DataOutputStream out)
             throws IOException {
         try {
-            Method main = loader.loadClass(name).getDeclaredMethod("main", String[].class);
+            Bridge.use(loader.loadClass("Solution"));
+            Method main = test.loadClass(name).getDeclaredMethod("main", String[].class);
             main.setAccessible(true);
             send(out, LOADED);
             main.invoke(null, (Object) new String[0]);
@@ -139,8 +142,8 @@ final class Run {
     private static final class Loader extends ClassLoader {
         private final Map<String, byte[]> classes = new HashMap<>();
 
-        Loader(DataInputStream in) throws IOException {
-            super(ClassLoader.getPlatformClassLoader());
+        Loader(ClassLoader parent, DataInputStream in) throws IOException {
+            super(parent);
             int count = in.readInt();
             for (int n = 0; n < count; n++) {
                 String name = Values.text(in);

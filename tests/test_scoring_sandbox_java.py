@@ -1,0 +1,299 @@
+"""Grading Java: a batch compiled together, each sample apart; forged results do not pass."""
+
+from __future__ import annotations
+
+import dataclasses
+
+import pytest
+
+from bench.records import Sample
+from bench.scoring import execution
+from bench.scoring.sandbox import java
+from bench.scoring.sandbox.jail import Jail
+from tests import grading
+from tests.grading import cases, graded, outcomes
+
+DOUBLE = [{"args": [2], "result": 4}, {"args": [5], "result": 10}]
+
+
+@pytest.fixture(autouse=True)
+def _needs():
+    grading.need("java")
+
+
+def double():
+    return cases("java", DOUBLE, ["int"], "int")
+
+
+def main(test: str) -> Sample:
+    check = {
+        "kind": "java-main",
+        "prelude": "import java.util.*;\nimport java.lang.*;\n\nclass Solution {\n",
+        "epilogue": "\n}\n",
+        "test": f"public class Main {{ public static void main(String[] args) {{\n{test}\n}} }}",
+    }
+    return Sample("main", grading.TRACKS["java"], {}, "", None, check)
+
+
+NUMBERS = main(
+    """
+    Solution s = new Solution();
+    List<Boolean> correct = Arrays.asList(
+        s.f(2).equals(Arrays.asList(2, 4)),
+        !s.f(3).equals(Arrays.asList(2, 4)));
+    if (correct.contains(false)) { throw new AssertionError(); }
+    """
+)
+
+
+def test_one_bad_unit_does_not_sink_the_rest():
+    right, syntax, types, half, named = graded(
+        double(),
+        "static int f(int x) { return 2 * x; }",
+        "static int f(int x) { return 2 * ; }",
+        "static int f(int x) { return y; }",
+        "static int f(int x) { return 4; }",
+        "static int g(int x) { return 2 * x; }",
+    )
+    assert (right.outcome, right.cases_passed) == ("passed", 2)
+    assert (syntax.outcome, types.outcome) == ("compile-error", "compile-error")
+    assert "cannot find symbol" in types.detail
+    assert (half.outcome, half.cases_passed) == ("failed", 1)
+    assert named.outcome == "error"
+    assert "NoSuchMethod" in named.detail
+
+
+def test_what_a_model_writes_around_a_method_is_taken():
+    assert (
+        outcomes(
+            double(),
+            "import java.math.*;\n\nstatic int f(int x) { return BigInteger.TWO.intValue() * x; }",
+            "public class Solution {\n    public static int f(int x) { return 2 * x; }\n}",
+            "int f(int x) { return g(x) + g(x); }\nint g(int x) { return x; }",
+            "static long f(long x) { return 2 * x; }",
+            "static Integer f(Integer x) { return 2 * x; }",
+        )
+        == ["passed"] * 5
+    )
+
+
+def test_arguments_take_the_form_that_the_method_has():
+    problem = cases(
+        "java",
+        [
+            {
+                "args": [[1, 2], {"a": [1.5]}, ["x", "y"], "é", None, True],
+                "result": {"a": ["1", "x", "é", "true"]},
+            }
+        ],
+        ["list[int]", "map[str,list[float]]", "set[char]", "str", "optional[int]", "bool"],
+        "map[str,list[str]]",
+    )
+    body = """
+        List<String> out = new ArrayList<>();
+        out.add("" + first); out.add("" + mark); out.add(text); out.add("" + truth);
+        if (factor != 1.5 || missing != null) return null;
+        return Map.of("a", out);
+        """
+    boxed = (
+        "static Map<String, List<String>> f(List<Integer> numbers, Map<String, List<Double>> table,"
+        " Set<Character> marks, String text, Integer missing, boolean truth) {"
+        'int first = numbers.get(0); double factor = table.get("a").get(0);'
+        f"char mark = new TreeSet<>(marks).first();{body}}}"
+    )
+    bare = (
+        "static Map<String, List<String>> f(int[] numbers, TreeMap<String, double[]> table,"
+        " char[] marks, CharSequence chars, Object missing, Boolean truth) {"
+        'int first = numbers[0]; double factor = table.get("a")[0]; String text = "" + chars;'
+        f"char mark = marks[0];{body}}}"
+    )
+    loose = (
+        "static <T> Map<String, List<String>> f(Iterable<T> numbers, Map<?, ?> table,"
+        " Collection<? extends Character> marks, String text, Object missing, boolean truth) {"
+        "T first = numbers.iterator().next(); double factor = (Double) ((List<?>)"
+        ' table.get("a")).get(0);'
+        f"char mark = marks.iterator().next();{body}}}"
+    )
+    assert [verdict.detail for verdict in graded(problem, boxed, bare, loose)] == [""] * 3
+
+
+@pytest.mark.parametrize(
+    ("result", "value", "written"),
+    [
+        ("list[int]", [1, 2], "int[] f() { return new int[] {1, 2}; }"),
+        ("list[int]", [1, 2], "java.util.stream.Stream<Integer> f() { return Stream.of(1, 2); }"),
+        ("set[str]", ["a", "b"], 'Set<String> f() { return Set.of("b", "a"); }'),
+        ("map[char,int]", {"a": 1}, "Map<Character, Integer> f() { return Map.of('a', 1); }"),
+        ("optional[int]", None, "Integer f() { return null; }"),
+        ("optional[int]", 3, "Optional<Integer> f() { return Optional.of(3); }"),
+        ("float", 0.1, "float f() { return 0.1f; }"),
+        ("float", float("inf"), "double f() { return 1 / 0.0; }"),
+        ("str", "\ud800é", 'String f() { return "\\ud800" + (char) 233; }'),
+        ("char", "a", "char f() { return 'a'; }"),
+        ("long", 2**40, "long f() { return 1L << 40; }"),
+        ("any", [1, "a", 2.5], 'List<Object> f() { return List.of(1, "a", 2.5); }'),
+    ],
+)
+def test_results_of_every_type(result, value, written):
+    problem = cases("java", [{"args": [], "result": value}], [], result)
+    assert graded(problem, f"static {written}")[0].detail == ""
+
+
+def test_errors_that_are_due():
+    due = [{"args": ["x"], "error": "value"}, {"args": ["1"], "result": 1}]
+    problem = cases("java", due, ["str"], "int")
+    assert outcomes(
+        problem,
+        "static int f(String x) { return Integer.parseInt(x); }",
+        "static class Own extends IllegalArgumentException {}"
+        'static int f(String x) { if (x.equals("x")) throw new Own(); return 1; }',
+        "static int f(String x) { return 1; }",
+        'static int f(String x) { if (x.equals("x")) throw new RuntimeException(); return 1; }',
+    ) == ["passed", "passed", "failed", "failed"]
+
+
+FORGERIES = {
+    "leaves": "static int f(int x) { System.exit(0); return 0; }",
+    "halts": "static int f(int x) { Runtime.getRuntime().halt(0); return 0; }",
+    "leaves while loading": "static { System.exit(0); } static int f(int x) { return 0; }",
+    "equals all": """
+        static class Any extends ArrayList<Object> {
+            public boolean equals(Object other) { return true; }
+        }
+        static Object f(int x) { return new Any(); }
+        """,
+    "writes answers": """
+        static int f(int x) throws Exception {
+            var out = new java.io.FileOutputStream(java.io.FileDescriptor.out);
+            for (int n = 0; n < 64; n++) { out.write(new byte[] {1, 2, 3, 5}); }
+            System.exit(0);
+            return 0;
+        }
+        """,
+    "calls the harness": """
+        static int f(int x) throws Exception {
+            Class.forName("Values"); Class.forName("Run");
+            return 2 * x;
+        }
+        """,
+}
+
+
+@pytest.mark.parametrize("name", FORGERIES)
+def test_forged_cases_do_not_pass(name):
+    (verdict,) = graded(double(), FORGERIES[name])
+    assert verdict.outcome in ("failed", "error")
+
+
+def test_a_suites_own_main():
+    right, wrong, throws, broken = graded(
+        NUMBERS,
+        "public List<Integer> f(int x) { return Arrays.asList(x, 2 * x); }",
+        "public List<Integer> f(int x) { return Arrays.asList(2, 4); }",
+        'public List<Integer> f(int x) { throw new IllegalStateException("no"); }',
+        "public String f(int x) { return ; }",
+    )
+    assert (right.outcome, right.detail) == ("passed", "")
+    assert (wrong.outcome, throws.outcome) == ("failed", "error")
+    assert broken.outcome == "compile-error"
+
+
+MAIN_FORGERIES = {
+    "leaves": "List<Integer> f(int x) { System.exit(0); return null; }",
+    "leaves while loading": """
+        static { Runtime.getRuntime().halt(0); }
+        List<Integer> f(int x) { return null; }
+        """,
+    "equals all": """
+        List<Integer> f(int x) {
+            return new ArrayList<Integer>() { public boolean equals(Object o) { return x == 2; } };
+        }
+        """,
+    "elements equal all": """
+        static class Any { public boolean equals(Object o) { return true; } }
+        List<Integer> f(int x) {
+            List raw = new ArrayList<>();
+            for (int n = 0; n < (x == 2 ? 2 : 1); n++) { raw.add(new Any()); }
+            return raw;
+        }
+        """,
+    "its own Arrays": """
+        List<Integer> f(int x) { return null; }
+        }
+        class Arrays { static <T> List<T> asList(T... all) { return new ArrayList<>(); }
+        """,
+    "its own List": """
+        public List f(int x) { return new List(); }
+        }
+        class List {
+            public boolean equals(Object o) { return true; }
+            boolean contains(Object o) { return false; }
+        """,
+    "its own Main": """
+        List<Integer> f(int x) { return null; }
+        }
+        class Main { public static void main(String[] args) {}
+        """,
+    "its own AssertionError": """
+        List<Integer> f(int x) { return null; }
+        }
+        class AssertionError extends RuntimeException { AssertionError() { System.exit(0); }
+        """,
+    "writes a pass": """
+        List<Integer> f(int x) throws Exception {
+            var in = new java.io.FileInputStream(java.io.FileDescriptor.in);
+            byte[] nonce = in.readNBytes(16);
+            var out = new java.io.FileOutputStream(java.io.FileDescriptor.out);
+            out.write(5); out.write(nonce.length == 16 ? nonce : new byte[16]);
+            Runtime.getRuntime().halt(0);
+            return null;
+        }
+        """,
+}
+
+
+@pytest.mark.parametrize("name", MAIN_FORGERIES)
+def test_forged_mains_do_not_pass(name):
+    (verdict,) = graded(NUMBERS, MAIN_FORGERIES[name])
+    assert verdict.outcome in ("failed", "error", "compile-error"), verdict
+
+
+def test_limits_have_their_outcomes(monkeypatch):
+    limits = dataclasses.replace(java.SAMPLE_LIMITS, cpu_s=1)
+    monkeypatch.setattr(java, "SAMPLE_LIMITS", limits)
+    assert outcomes(
+        double(),
+        "static int f(int x) { while (true) {} }",
+        "static int f(int x) { long[][] all = new long[64][]; "
+        "for (int n = 0; n < 64; n++) all[n] = new long[1 << 23]; return all.length; }",
+        "static int f(int x) { return 1 + f(x); }",
+        'static int f(int x) { while (true) System.out.println("chatter".repeat(999)); }',
+    ) == ["timeout", "memory", "error", "output-limit"]
+
+
+def test_a_unit_that_kills_the_compiler_is_its_own_error():
+    deep = "static int f(int x) { return " + "(" * 20000 + "x" + ")" * 20000 + "; }"
+    right = "static int f(int x) { return 2 * x; }"
+    assert outcomes(double(), right, deep, right + " ") == ["passed", "compile-error", "passed"]
+
+
+def test_without_a_jdk_nothing_is_judged(monkeypatch):
+    from bench.scoring.sandbox import jdk
+
+    jdk.jdk.cache_clear()
+    monkeypatch.setenv("PATH", "/nowhere")
+    monkeypatch.delenv("JAVA_HOME", raising=False)
+    try:
+        (verdict,) = graded(double(), "static int f(int x) { return 2 * x; }")
+    finally:
+        jdk.jdk.cache_clear()
+    assert verdict.passed is None
+    assert "no Java compiler" in verdict.detail
+
+
+def test_without_a_sandbox_nothing_is_run():
+    problem = double()
+    closed = Jail("none", unavailable="bubblewrap does not work here: restricted")
+    verdicts = execution.grade([problem], {problem.id: "static int f(int x)"}, closed)
+    assert verdicts[problem.id].passed is None
+    assert "restricted" in verdicts[problem.id].detail
