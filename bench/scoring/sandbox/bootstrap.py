@@ -38,6 +38,7 @@ def main(request: dict[str, Any]) -> int:
             trees.Add(csharp.CSharpSyntaxTree.ParseText(text, path=source))
         options = csharp.CSharpCompilationOptions(analysis.OutputKind.ConsoleApplication)
         options = options.WithOptimizationLevel(analysis.OptimizationLevel.Release)
+        options = options.WithDeterministic(True)
         compilation = csharp.CSharpCompilation.Create(name, trees, references, options)
         output = files.File.Create(program["output"])
         result = compilation.Emit(output)

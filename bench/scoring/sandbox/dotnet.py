@@ -28,6 +28,13 @@ _REFERENCES = re.compile(
     r"|Threading|Threading\.(Tasks|Thread)|ComponentModel\.Primitives|Diagnostics\.Debug"
     r"|Globalization|ValueTuple)|netstandard|mscorlib)\.dll"
 )
+#: And what only the kit's own programs refer to.
+_OWN_REFERENCES = (
+    "System.Collections.Immutable",
+    "System.ComponentModel.Primitives",
+    "System.Diagnostics.Process",
+    "System.Reflection.Metadata",
+)
 _SOURCES = {
     "Compile": ("Channel.cs", "Compile.cs"),
     "Run": ("Channel.cs", "Values.cs", "Run.cs"),
@@ -36,7 +43,10 @@ _SOURCES = {
 
 @dataclasses.dataclass(frozen=True, slots=True)
 class Installation:
-    """A .NET runtime with Roslyn beside it, before the kit's programs are compiled."""
+    """A .NET runtime with Roslyn beside it, before the kit's programs are compiled.
+
+    ``source`` names where Roslyn is from, the same in every checkout.
+    """
 
     root: Path
     framework: Path
@@ -85,7 +95,7 @@ def dotnet() -> DotNet:
     """
     installation = installed() or from_packages()
     sources = sorted((INSIDE / "csharp").glob("*.cs"))
-    key = f"{installation.version} {installation.roslyn}"
+    key = f"{installation.version} {installation.source}"
     return DotNet(
         installation, made("csharp", sources, key, lambda target: _compile(installation, target))
     )
@@ -103,7 +113,7 @@ def installed() -> Installation | None:
         for framework in frameworks:
             same = _major(framework.name) == _major(compiler.parents[1].name) >= 8
             if same and all((compiler / name).is_file() for name in _ROSLYN):
-                return Installation(root, framework, compiler, f"SDK in {root}")
+                return Installation(root, framework, compiler, f"SDK {compiler.parents[1].name}")
     return None
 
 
@@ -133,7 +143,7 @@ def from_packages() -> Installation:
         for name, pin in ((name, packages.pinned(name)) for name in PACKAGES)
     )
     framework = max((root / "shared" / _FRAMEWORK).iterdir())
-    return Installation(root, framework, roslyn, "pinned packages")
+    return Installation(root, framework, roslyn, roslyn.name)
 
 
 def _compile(installation: Installation, target: Path) -> None:
@@ -151,8 +161,7 @@ def _compile(installation: Installation, target: Path) -> None:
     }
     roslyn = [str(installation.roslyn / name) for name in _ROSLYN]
     references = [*_references(installation.framework), *roslyn]
-    immutable = ["System.Collections.Immutable.dll", "System.Reflection.Metadata.dll"]
-    references += [str(installation.framework / name) for name in immutable]
+    references += [str(installation.framework / f"{name}.dll") for name in _OWN_REFERENCES]
     wanted = {}
     for name, sources in _SOURCES.items():
         folder = target / name
@@ -193,7 +202,7 @@ def obtainable() -> str | None:
     """
     sdk = installed()
     if sdk is not None:
-        return f"SDK, Roslyn of {sdk.roslyn.parents[1].name}, runtime {sdk.version}"
+        return f"{sdk.source}, runtime {sdk.version}"
     pins = [packages.pinned(name) for name in PACKAGES]
     kept = all(place(_label(pin.name), [], pin.sha256).is_dir() for pin in pins)
     if not all(pin.fits for pin in pins) or not (kept or shutil.which("npm")):

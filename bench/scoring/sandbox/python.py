@@ -28,11 +28,11 @@ from bench.scoring.sandbox.limits import MIB, JailResult, Limits, result
 from bench.scoring.sandbox.system import python_command, python_mounts
 
 INSIDE = Path(__file__).parent / "inside"
-SAMPLE_LIMITS = Limits(cpu_s=5, wall_s=20, memory_bytes=512 * MIB, address_space=True)
+SAMPLE_LIMITS = Limits(cpu_s=5, wall_s=30, memory_bytes=512 * MIB, address_space=True)
 #: The tester is one process per batch with one child per problem; it has no wall clock of
 #: its own, since the samples that it waits for have theirs.
 TESTER_LIMITS = Limits(cpu_s=20, memory_bytes=512 * MIB, address_space=True, processes=8)
-_REPLY_S = 40.0
+_REPLY_S = 60.0
 _LONGEST_REPLY = 1 * MIB
 
 

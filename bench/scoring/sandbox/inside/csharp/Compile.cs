@@ -1,5 +1,6 @@
 using System;
 using System.Collections.Generic;
+using System.Diagnostics;
 using System.IO;
 using System.Linq;
 using System.Text;
@@ -12,13 +13,14 @@ using Microsoft.CodeAnalysis.CSharp;
 ///
 /// Arguments: the assemblies that every unit may refer to. Reads: count, then per unit the
 /// number of files and each file's name and text. Writes per unit: one and the assembly, or
-/// zero and the first error. A unit that takes too long ends the process.
+/// zero and the first error. A unit that takes too much CPU time (a busy machine does not count)
+/// ends the process.
 /// </summary>
 static class Compile
 {
     const int UnitSeconds = 20;
     const int StackBytes = 64 << 20;
-    static long deadline = long.MaxValue;
+    static double deadline = double.MaxValue;
 
     static void Main(string[] arguments)
     {
@@ -28,12 +30,15 @@ static class Compile
         worker.Join();
     }
 
+    static double CpuSeconds() => Process.GetCurrentProcess().TotalProcessorTime.TotalSeconds;
+
     static void Watch()
     {
-        while (Environment.TickCount64 < Interlocked.Read(ref deadline))
+        do
         {
-            Thread.Sleep(200);
+            Thread.Sleep(500);
         }
+        while (CpuSeconds() < Volatile.Read(ref deadline));
         Environment.Exit(9);
     }
 
@@ -54,14 +59,14 @@ static class Compile
         for (int units = Channel.Int(input); units > 0; units--)
         {
             var trees = new List<SyntaxTree>();
-            Interlocked.Exchange(ref deadline, Environment.TickCount64 + UnitSeconds * 1000);
+            Volatile.Write(ref deadline, CpuSeconds() + UnitSeconds);
             for (int files = Channel.Int(input); files > 0; files--)
             {
                 string name = Channel.Text(input);
                 trees.Add(CSharpSyntaxTree.ParseText(Channel.Text(input), path: name));
             }
             Unit(compilation, trees, output);
-            Interlocked.Exchange(ref deadline, long.MaxValue);
+            Volatile.Write(ref deadline, double.MaxValue);
             output.Flush();
         }
     }
