@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import importlib.metadata
 import importlib.util
 import itertools
@@ -40,6 +41,12 @@ ENVIRONMENTS = [
 
 @pytest.fixture(scope="module")
 def noxfile():
+    return loaded()
+
+
+@functools.cache
+def loaded():
+    """The noxfile as a module; once, since nox refuses to register a session twice."""
     spec = importlib.util.spec_from_file_location("noxfile_under_test", ROOT / "noxfile.py")
     module = importlib.util.module_from_spec(spec)
     before = list(sys.path)
