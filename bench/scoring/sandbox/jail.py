@@ -19,8 +19,8 @@ from __future__ import annotations
 
 import dataclasses
 import functools
-import itertools
 import os
+import secrets
 import shutil
 import subprocess
 import time
@@ -40,10 +40,9 @@ from bench.scoring.sandbox.watch import Prisoner
 
 UNSAFE_OPTION = "--unsafe-run-model-code-without-sandbox"
 
-#: User ids that neither Debian, Ubuntu nor systemd assign. Each prisoner takes the next,
-#: since the limit on processes counts per user id.
+#: User ids that neither Debian, Ubuntu nor systemd assign. Each prisoner draws one, since
+#: the limit on processes counts per user id and stages score side by side.
 _USER_IDS = range(60706, 61184)
-_turn = itertools.count(os.getpid())
 
 _NAMESPACES = (
     "--unshare-ipc",
@@ -105,7 +104,7 @@ class Jail:
         if self.unavailable is not None:
             raise RuntimeError(f"no sandbox: {self.unavailable}")
         limits = limits or Limits()
-        user = _USER_IDS[next(_turn) % len(_USER_IDS)]
+        user = secrets.choice(_USER_IDS)
         variables = {**_ENVIRONMENT, **(environment or {})}
         limited = [*self._limited(limits), *command]
         filter_fd = _memory_file(seccomp.program() or b"")
