@@ -129,7 +129,9 @@ def test_forged_checks_do_not_pass(name):
 
 
 def test_limits_have_their_outcomes(monkeypatch):
-    monkeypatch.setattr(python, "SAMPLE_LIMITS", dataclasses.replace(python.SAMPLE_LIMITS, cpu_s=1))
+    for name in ("CASES_LIMITS", "SAMPLE_LIMITS"):
+        limits = dataclasses.replace(getattr(python, name), cpu_s=1)
+        monkeypatch.setattr(python, name, limits)
     endless = "def f(x):\n    while True: pass"
     greedy = "def f(x):\n    return len('x' * (1 << 31))"
     chatty = "import sys\ndef f(x):\n    while True: sys.stderr.write('x' * 65536)"

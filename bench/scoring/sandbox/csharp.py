@@ -18,7 +18,7 @@ from bench.scoring.sandbox.dotnet import DotNet
 from bench.scoring.sandbox.jail import Jail
 from bench.scoring.sandbox.limits import MIB, JailResult, Limits
 
-SAMPLE_LIMITS = Limits(cpu_s=8, wall_s=40, memory_bytes=768 * MIB, processes=64, open_files=256)
+SAMPLE_LIMITS = Limits(cpu_s=4, wall_s=40, memory_bytes=768 * MIB, processes=64, open_files=256)
 COMPILER_LIMITS = Limits(
     cpu_s=600,
     wall_s=900,

@@ -28,6 +28,8 @@ from bench.scoring.sandbox.limits import MIB, JailResult, Limits, result
 from bench.scoring.sandbox.system import python_command, python_mounts
 
 INSIDE = Path(__file__).parent / "inside"
+#: Test cases of the kit's own kind are small; an endless loop should not cost more than it must.
+CASES_LIMITS = Limits(cpu_s=2, wall_s=20, memory_bytes=512 * MIB, address_space=True)
 SAMPLE_LIMITS = Limits(cpu_s=5, wall_s=30, memory_bytes=512 * MIB, address_space=True)
 #: The tester is one process per batch with one child per problem; it has no wall clock of
 #: its own, since the samples that it waits for have theirs.
@@ -92,7 +94,7 @@ def cases(jail: Jail, id_: str, check: Mapping[str, Any], output: str) -> Verdic
     for given in arguments(check):
         requests.append(wire.line(["call", check["entry"], wire.encode(given), wire.encode({})]))
     end = jail.run(
-        program("sample"), stdin=b"".join(requests), mounts=mounts(), limits=SAMPLE_LIMITS
+        program("sample"), stdin=b"".join(requests), mounts=mounts(), limits=CASES_LIMITS
     )
     replies = end.channel.split(b"\n")[:-1]
     if not replies or replies[0] + b"\n" != wire.line({"ready": True}):
