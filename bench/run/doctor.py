@@ -27,7 +27,7 @@ GIB = 1024**3
 #: with its compiler about 3.
 LEAST_DISK_BYTES = 6 * GIB
 LEAST_MEMORY_BYTES = 4 * GIB
-_SETUP = "nox -s setup, or pip install -e '.[train,score]'"
+_SETUP = "pip install -e '.[train,score]' (every nox session does it in its own environment)"
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
@@ -130,7 +130,12 @@ def _gpu() -> Check:
             "GPU", None, f"none visible; the CPU is used (torch {torch_build or 'absent'})"
         )
     if torch_build.endswith("+cpu"):
-        return Check("GPU", False, f"{found}; torch is the CPU build", "nox -s setup again")
+        return Check(
+            "GPU",
+            False,
+            f"{found}; torch is the CPU build",
+            "remove .venv: the next nox session installs the CUDA build",
+        )
     return Check("GPU", True, found)
 
 
