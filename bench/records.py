@@ -79,7 +79,8 @@ class Sample:
 class Generation:
     """What a model wrote for one problem: one line of a generations file.
 
-    ``text`` is the decoded output, ``output`` what the extraction rules kept of it.
+    ``text`` is the decoded output behind the opening that it was given, ``output`` what the
+    extraction rules kept of it.
     ``finish_reason`` is ``stop``, ``length`` or ``prompt-too-long`` (nothing generated).
     """
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import dataclasses
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -29,9 +31,20 @@ def test_messages_and_answer():
     sample = generation(summary="Return an empty dict.", signature="def f():")
     chat = Prompts.load("kit").with_answer(sample)
     assert [turn["role"] for turn in chat] == ["system", "user", "assistant"]
-    assert chat[1]["content"] == "Return an empty dict.\ndef f():"
+    assert chat[1]["content"] == "Return an empty dict."
+    assert Prompts.load("kit").opening(sample) == "def f():"
     assert chat[2]["content"] == sample.reference
     assert Prompts.load("kit").messages(sample) == chat[:2]
+
+
+def test_the_opening_is_the_beginning_of_the_answer():
+    prompts = Prompts.load("kit")
+    sample = generation(summary="Return an empty dict.", signature="def f():")
+    assert prompts.opening(sample) == "def f():"
+    assert prompts.with_answer(sample)[2]["content"].startswith("def f():")
+    elsewhere = dataclasses.replace(sample, reference="import re\n" + sample.reference)
+    assert prompts.opening(elsewhere) == ""
+    assert prompts.opening(generation(prompt="Write f.")) == ""
 
 
 def test_a_suite_may_prescribe_the_whole_text():
@@ -47,7 +60,7 @@ def test_braces_in_code_stay_as_they_are(code):
 
 def test_a_sample_without_the_field_is_named():
     with pytest.raises(DataError, match="sample 'a' of generation/python has no field 'signature'"):
-        Prompts.load("kit").messages(generation(summary="x"))
+        Prompts.load("kit").opening(generation(summary="x"))
 
 
 def changed(tmp_path, old, new):

@@ -54,12 +54,15 @@ def training(**changes):
 
 
 def test_a_document_is_its_prompt_and_then_its_answer(tokenizer):
-    prompts = rows.prompt_tokens(SAMPLES, PROMPTS, tokenizer)
     found = rows.documents(SAMPLES, PROMPTS, tokenizer, loss_on_prompt=False)
-    for document, prompt, sample in zip(found, prompts, SAMPLES, strict=True):
-        assert document.tokens[: document.loss_start].tolist() == prompt
+    for document, sample in zip(found, SAMPLES, strict=True):
+        prompt = rows.prompt_text(sample, PROMPTS, tokenizer)
+        assert document.tokens[: document.loss_start].tolist() == tokenizer.encode(prompt)
+        opening = PROMPTS.opening(sample)
+        assert prompt.endswith(opening)
+        assert bool(opening) == (sample.track.task == "generation")
         answer = tokenizer.decode(document.tokens[document.loss_start :])
-        assert answer == f"{sample.reference}<|im_end|>\n"
+        assert opening + answer == f"{sample.reference}<|im_end|>\n"
         whole = tokenizer.apply_chat_template(PROMPTS.with_answer(sample), tokenize=False)
         assert document.characters == len(whole)
     everywhere = rows.documents(SAMPLES, PROMPTS, tokenizer, loss_on_prompt=True)

@@ -216,6 +216,20 @@ def test_cells_that_were_not_asked_for_do_not_run(finished):
     assert outcomes == {"st-qlora-tiny": "ok", "mt-qlora-tiny": "ok", "mt-fft-tiny": "skipped"}
 
 
+def test_a_half_copied_base_is_copied_again(finished):
+    """A kill or a full disk may end a stage in the midst of copying its model."""
+    before, outputs = finished.stamps(), finished.outputs()
+    base = finished.run / "bases" / "tiny" / "base"
+    partial = base.rename(base.with_name("base.partial"))
+    (partial / "key.txt").write_text(json.loads((partial / "record.json").read_text())["key"])
+    (partial / "record.json").unlink()
+    (partial / "model" / "model.safetensors").write_bytes(b"half")
+    again = finished.execute("--cells", "mt-fft-tiny")
+    assert again.code == 0, again.said
+    assert executed(before, finished) == ["bases/tiny/base"]
+    assert finished.outputs() == outputs
+
+
 @pytest.mark.slow
 def test_a_second_run_from_scratch_is_identical(undisturbed, tmp_path):
     second = Place(tmp_path / "elsewhere").make()

@@ -31,11 +31,16 @@ Message = dict[str, str]
 
 @dataclasses.dataclass(frozen=True, slots=True)
 class Wording:
-    """The templates of one track; ``whole`` words a suite that prescribes its own text."""
+    """The templates of one track.
+
+    ``opening`` begins the assistant's turn for the model; ``whole`` is the user's turn for a
+    suite that prescribes its own text, whose answers are not opened.
+    """
 
     system: str
     user: str
     assistant: str
+    opening: str = ""
     whole: str | None = None
 
 
@@ -79,6 +84,14 @@ class Prompts:
             {"role": "user", "content": _filled(user, sample)},
         ]
 
+    def opening(self, sample: Sample) -> str:
+        """What the model is given of its own turn; empty where its reference begins otherwise."""
+        wording = self.wordings[sample.track]
+        if wording.whole and "prompt" in sample.inputs:
+            return ""
+        text = _filled(wording.opening, sample)
+        return text if not sample.reference or sample.reference.startswith(text) else ""
+
     def with_answer(self, sample: Sample) -> list[Message]:
         """The messages of a sample with the reference as the assistant's turn."""
         template = self.wordings[sample.track].assistant
@@ -110,7 +123,7 @@ def _wording(path: Path, table: Mapping[str, object], track: Track) -> Wording:
     if not isinstance(entry, dict):
         raise DataError(f"{path}: no table [{track.task}.{track.language}]", hint="add it")
     names = {field.name for field in dataclasses.fields(Wording)}
-    required = names - {"whole"}
+    required = names - {"opening", "whole"}
     for name in sorted(required - entry.keys()):
         raise DataError(f"{path}: [{track.task}.{track.language}] lacks {name!r}", hint="add it")
     for name, template in entry.items():

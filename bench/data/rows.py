@@ -46,17 +46,12 @@ class ChatTokenizer(Protocol):
         ...
 
 
-def render_prompt(messages: list[Message], tokenizer: ChatTokenizer) -> str:
-    """The text that a model continues: the messages and the opening of its own turn."""
-    return str(tokenizer.apply_chat_template(messages, tokenize=False, add_generation_prompt=True))
-
-
-def prompt_tokens(
-    samples: Sequence[Sample], prompts: Prompts, tokenizer: ChatTokenizer
-) -> list[list[int]]:
-    """The token ids that generation starts from, one list per problem, never cut."""
-    texts = [render_prompt(prompts.messages(sample), tokenizer) for sample in samples]
-    return list(_tokenized(texts, tokenizer))
+def prompt_text(sample: Sample, prompts: Prompts, tokenizer: ChatTokenizer) -> str:
+    """What a model continues: the rendered messages and the opening of its own turn."""
+    chat = tokenizer.apply_chat_template(
+        prompts.messages(sample), tokenize=False, add_generation_prompt=True
+    )
+    return f"{chat}{prompts.opening(sample)}"
 
 
 def documents(
@@ -70,7 +65,7 @@ def documents(
     openings, answers = [], []
     for sample in samples:
         chat = prompts.with_answer(sample)
-        opening = render_prompt(chat[:-1], tokenizer)
+        opening = prompt_text(sample, prompts, tokenizer)
         whole = str(tokenizer.apply_chat_template(chat, tokenize=False))
         if not whole.startswith(opening):
             raise BenchError(

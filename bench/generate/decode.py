@@ -31,12 +31,16 @@ _DROP_SHARE = 0.25
 
 @dataclasses.dataclass(frozen=True, slots=True)
 class Prompt:
-    """A problem as the model sees it: ``text`` is the rendered chat, turn opened."""
+    """A problem as the model sees it: ``text`` is the rendered chat, turn opened.
+
+    ``opening`` is the end of ``text`` that belongs to the answer (see ``bench.data.prompts``).
+    """
 
     id: str
     suite: str
     track: Track
     text: str
+    opening: str = ""
 
     @property
     def sha256(self) -> str:
@@ -202,6 +206,7 @@ def _answer(model: Any, tokenizer: Any, batch: Sequence[_Encoded]) -> tuple[list
         stopped = bool(output) and output[-1] in stops
         reason = "stop" if stopped else "length" if one.limit else "prompt-too-long"
         text = tokenizer.decode(output[:-1] if stopped else output, skip_special_tokens=True)
+        text = one.prompt.opening + text if one.limit else ""
         emitted += len(output)
         real += len(output) + (len(one.ids) if one.limit else 0)
         line = Generation(

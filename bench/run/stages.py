@@ -35,6 +35,7 @@ def base(job: Job, work: Path, meter: Meter, progress: Progress) -> StageResult:
     with meter.phase("prepare"):
         folder = bases.base_folder(model, job.study.seed, _cache(job), progress)
     if model.kind == "tiny":
+        shutil.rmtree(work / MODEL, ignore_errors=True)  # half a copy, of a run that was killed
         shutil.copytree(folder, work / MODEL)
     return StageResult(
         artifact_bytes=_folder_bytes(folder), details={"parameters": _parameters(folder)}
@@ -75,22 +76,18 @@ def train(job: Job, work: Path, meter: Meter, progress: Progress) -> StageResult
 def generate(job: Job, work: Path, meter: Meter, progress: Progress) -> StageResult:
     """Answer every problem of the study's suites; ``work/generations.jsonl``, one a line."""
     from bench.data.prompts import Prompts
-    from bench.data.rows import render_prompt
+    from bench.data.rows import prompt_text
     from bench.generate import decode
 
     wording = Prompts.load(job.study.prompts)
     with meter.phase("load"):
         model, tokenizer = _load_trained(job)
-    prompts = [
-        decode.Prompt(
-            problem.id,
-            suite,
-            problem.track,
-            render_prompt(wording.messages(problem), tokenizer),
-        )
-        for suite, problems in _problems(job).items()
-        for problem in problems
-    ]
+    prompts = []
+    for suite, problems in _problems(job).items():
+        for problem in problems:
+            text = prompt_text(problem, wording, tokenizer)
+            opening = wording.opening(problem)
+            prompts.append(decode.Prompt(problem.id, suite, problem.track, text, opening))
     with meter.phase("generate"):
         tokens = decode.generate(
             model, tokenizer, prompts, job.study.decoding, work / GENERATIONS, progress
