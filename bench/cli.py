@@ -16,6 +16,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from rich.console import Console
+from rich.markup import escape
 
 import bench
 from bench import live
@@ -47,8 +48,8 @@ def main(argv: Sequence[str] | None = None) -> int:
     try:
         return int(options.command(options))
     except BenchError as error:
-        err.print(f"[bold red]error:[/] {error.problem}", soft_wrap=True)
-        err.print(f"  [bold]next:[/] {error.hint}", soft_wrap=True)
+        err.print(f"[bold red]error:[/] {escape(error.problem)}", soft_wrap=True)
+        err.print(f"  [bold]next:[/] {escape(error.hint)}", soft_wrap=True)
         return error.exit_code
     except KeyboardInterrupt:
         err.print("interrupted: what is done is kept; the same command continues")
@@ -126,10 +127,9 @@ def parser() -> argparse.ArgumentParser:
 
 
 def _positive(text: str) -> int:
-    value = int(text)
-    if value < 1:
-        raise argparse.ArgumentTypeError(f"{text} is not a positive number")
-    return value
+    if not text.isdecimal() or int(text) < 1:
+        raise argparse.ArgumentTypeError(f"{text!r} is not a positive number")
+    return int(text)
 
 
 def _choose_study(name: str | None) -> tuple[Study, str]:
@@ -160,10 +160,11 @@ def _request(options: argparse.Namespace, announce: bool = True) -> _Request:
     chosen = cells.select(study_module.expand(study), options.cells)
     if announce:
         models = sum(len(cell.models) for cell in chosen)
-        out.print(f"[bold]{study.name}[/] ({why}): {study.summary}", soft_wrap=True)
-        out.print(
-            f"{len(chosen)} cells, {models} models; results in {options.results / study.name}"
-        )
+        about = f"({why}): {study.summary}"
+        out.print(f"[bold]{escape(study.name)}[/] {escape(about)}", soft_wrap=True)
+        where = options.results / study.name
+        told = f"{len(chosen)} cells, {models} models; results in {where}"
+        out.print(told, soft_wrap=True, markup=False)
     return _Request(
         study,
         chosen,
@@ -233,7 +234,8 @@ def _run(options: argparse.Namespace) -> int:
             )
         if any(stage.stage == planning.SCORE for stage in left):
             for language, reason in toolchain.prepare().items():
-                out.print(f"[yellow]{language} will not be executed:[/] {reason}", soft_wrap=True)
+                told = f"[yellow]{language} will not be executed:[/] {escape(reason)}"
+                out.print(told, soft_wrap=True)
         with live.Progress(out, left) as shown:
             summary = runner.run(
                 stages,
@@ -256,9 +258,9 @@ def _run(options: argparse.Namespace) -> int:
 
 def _report(options: argparse.Namespace) -> int:
     request = _request(options)
-    if not request.store.folder.is_dir():
+    if not any(request.store.folder.glob("*/*/**/record.json")):
         raise BenchError(
-            f"nothing to report: {request.store.folder} does not exist",
+            f"nothing to report: {request.store.folder} holds no stage of a run",
             hint=f"run it first: bench run --study {request.study.name}",
         )
     with request.store.locked():
@@ -275,7 +277,8 @@ def _publish(request: _Request, present: Mapping[str, str] | None) -> None:
 
     report = publish.publish(request.store.folder, request.study, present)
     out.print(terminal.render(report))
-    out.print(f"the whole report: {request.store.folder / publish.HTML}", soft_wrap=True)
+    where = request.store.folder / publish.HTML
+    out.print(f"the whole report: {where}", soft_wrap=True, markup=False)
 
 
 def _selfcheck(options: argparse.Namespace) -> int:

@@ -68,6 +68,19 @@ def test_a_mistake_is_told_in_two_lines(capsys, tmp_path, arguments, problem, hi
     assert hint in lines[1]
 
 
+def test_what_a_user_types_is_printed_as_it_is(capsys, tmp_path):
+    _, _, err = run(capsys, "plan", "--study", "[/x].toml")
+    assert "[/x].toml" in err
+    _, out, _ = run(capsys, "plan", "--results", tmp_path / "a[bold]")
+    assert "a[bold]" in out
+
+
+def test_a_number_of_jobs_is_a_number(capsys):
+    code, _, err = run(capsys, "run", "--jobs", "many")
+    assert code == 2
+    assert "'many' is not a positive number" in err
+
+
 def test_an_unknown_option_is_told(capsys):
     code, _, err = run(capsys, "run", "--colour")
     assert code == 2
