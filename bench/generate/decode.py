@@ -87,13 +87,12 @@ def generate(
         on_progress: called with (prompts done, prompts in all) after every batch.
 
     Returns:
-        Tokens of this call, resumed batches left out: ``processed`` slots with padding,
+        Tokens of all prompts, kept batches included: ``processed`` slots with padding,
         ``real`` prompt and output tokens, ``trained`` (here: emitted) output tokens.
     """
     plan = batches(tokenizer, prompts, decoding)
-    done = _resume(out, plan)
+    done, tokens = _resume(out, plan)
     model.eval()
-    tokens = Tokens()
     finished = sum(len(batch) for batch in plan[:done])
     with out.open("ab") as file:
         for batch in plan[done:]:
@@ -136,7 +135,7 @@ def batches(tokenizer: Any, prompts: Sequence[Prompt], decoding: Decoding) -> li
 
 def greedy(
     model: Any, ids: Sequence[Sequence[int]], limits: Sequence[int], stops: frozenset[int], pad: int
-) -> tuple[list[list[int]], int]:
+) -> list[list[int]]:
     """Greedy continuations of a left-padded batch.
 
     Args:
@@ -147,7 +146,7 @@ def greedy(
         pad: fills the left; masked, so any id will do.
 
     Returns:
-        New token ids of each row, and the slots computed (padding included).
+        New token ids of each row.
     """
     device = model.get_input_embeddings().weight.device
     width = max(len(row) for row in ids)
@@ -158,10 +157,8 @@ def greedy(
     outputs: list[list[int]] = [[] for _ in ids]
     rows = list(range(len(ids)))
     alive = [True] * len(ids)
-    slots = 0
     with torch.inference_mode():
         while True:
-            slots += tokens.numel()
             step = model(
                 input_ids=tokens,
                 attention_mask=mask,
@@ -177,38 +174,65 @@ def greedy(
                     outputs[row].append(token)
                     alive[row] = token not in stops and len(outputs[row]) < limits[row]
             if not any(alive[row] for row in rows):
-                return outputs, slots
+                return outputs
             tokens, positions = chosen[:, None], positions[:, -1:] + 1
             mask = torch.cat([mask, mask.new_ones(len(rows), 1)], dim=1)
             kept = [place for place, row in enumerate(rows) if alive[row]]
-            if len(rows) - len(kept) >= _DROP_SHARE * len(rows):
+            if _shrinks(len(rows), len(kept)):
                 index = torch.tensor(kept, device=device)
                 cache.batch_select_indices(index)
                 tokens, positions, mask = tokens[index], positions[index], mask[index]
                 rows = [rows[place] for place in kept]
 
 
+def _shrinks(rows: int, alive: int) -> bool:
+    """Whether the finished rows are taken out of a batch."""
+    return rows - alive >= _DROP_SHARE * rows
+
+
+def slots_computed(prompt_tokens: Sequence[int], output_tokens: Sequence[int]) -> int:
+    """The slots that ``greedy`` computed for a batch, from the lengths of its rows.
+
+    Every output holds at least one token.
+    """
+    rows = len(prompt_tokens)
+    slots = rows * max(prompt_tokens)
+    for step in range(1, max(output_tokens)):
+        alive = sum(length > step for length in output_tokens)
+        rows = alive if _shrinks(rows, alive) else rows
+        slots += rows
+    return slots
+
+
+def _spent(batch: Sequence[_Encoded], output_tokens: Sequence[int]) -> Tokens:
+    """The token counts of one batch, from the lengths of its outputs."""
+    if not batch[0].limit:
+        return Tokens()
+    prompt_tokens = [len(one.ids) for one in batch]
+    emitted = sum(output_tokens)
+    return Tokens(
+        slots_computed(prompt_tokens, output_tokens), sum(prompt_tokens) + emitted, emitted
+    )
+
+
 def _answer(model: Any, tokenizer: Any, batch: Sequence[_Encoded]) -> tuple[list[bytes], Tokens]:
     """One batch: its lines and its token counts."""
     stops = stop_ids(tokenizer)
+    outputs: list[list[int]] = [[] for _ in batch]
     if batch[0].limit:
-        outputs, slots = greedy(
+        outputs = greedy(
             model,
             [one.ids for one in batch],
             [one.limit for one in batch],
             stops,
             tokenizer.pad_token_id if tokenizer.pad_token_id is not None else 0,
         )
-    else:
-        outputs, slots = [[] for _ in batch], 0
-    lines, real, emitted = [], 0, 0
+    lines = []
     for one, output in zip(batch, outputs, strict=True):
         stopped = bool(output) and output[-1] in stops
         reason = "stop" if stopped else "length" if one.limit else "prompt-too-long"
         text = tokenizer.decode(output[:-1] if stopped else output, skip_special_tokens=True)
         text = one.prompt.opening + text if one.limit else ""
-        emitted += len(output)
-        real += len(output) + (len(one.ids) if one.limit else 0)
         line = Generation(
             id=one.prompt.id,
             suite=one.prompt.suite,
@@ -222,7 +246,7 @@ def _answer(model: Any, tokenizer: Any, batch: Sequence[_Encoded]) -> tuple[list
             output=extract(one.prompt.track, text),
         )
         lines.append(json.dumps(dataclasses.asdict(line), ensure_ascii=False).encode() + b"\n")
-    return lines, Tokens(slots, real, emitted)
+    return lines, _spent(batch, [len(output) for output in outputs])
 
 
 def _append(file: BinaryIO, lines: Sequence[bytes]) -> None:
@@ -231,26 +255,27 @@ def _append(file: BinaryIO, lines: Sequence[bytes]) -> None:
     os.fsync(file.fileno())
 
 
-def _resume(out: Path, plan: Sequence[Sequence[_Encoded]]) -> int:
-    """How many batches of the plan ``out`` holds; what follows them is cut off."""
+def _resume(out: Path, plan: Sequence[Sequence[_Encoded]]) -> tuple[int, Tokens]:
+    """How many batches of the plan ``out`` holds, and their tokens; the rest is cut off."""
+    done, tokens = 0, Tokens()
     if not out.is_file():
-        return 0
+        return done, tokens
     lines = _lines(out)
-    done, kept = 0, 0
+    kept = 0
     for batch in plan:
-        wanted = [one.prompt for one in batch]
-        sizes = []
-        for prompt in wanted:
-            line = next(lines, None)
-            if line is None or not _answers(line, prompt):
+        found = []
+        for one, line in zip(batch, lines, strict=False):
+            written = _written(line, one)
+            if written is None:
                 break
-            sizes.append(len(line))
-        if len(sizes) < len(wanted):
+            found.append((len(line), written))
+        if len(found) < len(batch):
             break
-        done, kept = done + 1, kept + sum(sizes)
+        done, kept = done + 1, kept + sum(size for size, _ in found)
+        tokens += _spent(batch, [written for _, written in found])
     with out.open("rb+") as file:
         file.truncate(kept)
-    return done
+    return done, tokens
 
 
 def _lines(out: Path) -> Iterator[bytes]:
@@ -259,17 +284,21 @@ def _lines(out: Path) -> Iterator[bytes]:
         yield from (line for line in file if line.endswith(b"\n"))
 
 
-def _answers(line: bytes, prompt: Prompt) -> bool:
-    """Whether a line is the generation for a prompt."""
+def _written(line: bytes, one: _Encoded) -> int | None:
+    """The output tokens of a line that is the generation for a prompt, else None."""
     try:
         found = json.loads(line)
     except ValueError:
-        return False
+        return None
     wanted = {
-        "id": prompt.id,
-        "suite": prompt.suite,
-        "task": prompt.track.task,
-        "language": prompt.track.language,
-        "prompt_sha256": prompt.sha256,
+        "id": one.prompt.id,
+        "suite": one.prompt.suite,
+        "task": one.prompt.track.task,
+        "language": one.prompt.track.language,
+        "prompt_sha256": one.prompt.sha256,
+        "prompt_tokens": len(one.ids),
     }
-    return isinstance(found, dict) and wanted.items() <= found.items()
+    if not isinstance(found, dict) or not wanted.items() <= found.items():
+        return None
+    count = found.get("output_tokens")
+    return count if isinstance(count, int) and min(1, one.limit) <= count <= one.limit else None

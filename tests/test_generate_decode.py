@@ -1,0 +1,316 @@
+"""Greedy generation in batches: the single answers, whatever the batch, kill or resume."""
+
+from __future__ import annotations
+
+import json
+
+import pytest
+import torch
+
+from bench.generate import decode
+from bench.generate.extract import extract
+from bench.grid.study import Decoding
+from bench.records import TASKS, Tokens, Track
+from tests.tiny_model import model, sentence, tokenizer
+
+PYTHON, ENGLISH = Track("generation", "python"), Track("summarization", "java")
+DECODING = Decoding(
+    new_tokens={"generation": 14, "summarization": 6, "translation": 14},
+    window_tokens=128,
+    batch_rows=4,
+)
+PROMPTS = [
+    decode.Prompt(
+        str(number), "suite", ENGLISH if number % 3 == 2 else PYTHON, sentence(number, 3 + number)
+    )
+    for number in range(14)
+]
+
+
+@pytest.fixture(scope="module")
+def stopping():
+    """A model whose answers end at different lengths, some of them at the limit."""
+    return model(stop_share=2.5)
+
+
+def stops():
+    return decode.stop_ids(tokenizer())
+
+
+def answers(of, prompts=PROMPTS, decoding=DECODING, out=None, progress=None):
+    tokens = decode.generate(of, tokenizer(), prompts, decoding, out, progress)
+    return [json.loads(line) for line in out.read_text().splitlines()], tokens
+
+
+class Slots:
+    """Counts the slots of every forward of a model."""
+
+    def __init__(self, of):
+        self.count, self.calls = 0, 0
+        self.hook = of.register_forward_pre_hook(self.see, with_kwargs=True)
+
+    def see(self, module, args, kwargs):
+        self.calls += 1
+        self.count += kwargs["input_ids"].numel()
+
+    def __enter__(self):
+        return self
+
+    def __exit__(self, *error):
+        self.hook.remove()
+
+
+def encoded(numbers):
+    return [tokenizer()(sentence(number, 3 + number))["input_ids"] for number in numbers]
+
+
+def test_the_models_answers_vary(stopping, tmp_path):
+    """Without this the tests below would prove little."""
+    lines, _ = answers(stopping, out=tmp_path / "out.jsonl")
+    assert {line["finish_reason"] for line in lines} == {"stop", "length"}
+    assert len({line["output_tokens"] for line in lines}) >= 4
+    assert len({line["text"] for line in lines}) >= 6
+
+
+@pytest.mark.parametrize("limits", [[14] * 9, [3, 14, 1, 9, 14, 2, 14, 14, 5]], ids=["one", "own"])
+def test_a_batch_answers_as_each_prompt_alone_and_as_transformers(stopping, limits):
+    ids = encoded(range(9))
+    batch = decode.greedy(stopping, ids, limits, stops(), 0)
+    for row, limit, output in zip(ids, limits, batch, strict=True):
+        assert decode.greedy(stopping, [row], [limit], stops(), 0) == [output]
+        reference = stopping.generate(
+            torch.tensor([row]),
+            attention_mask=torch.ones(1, len(row), dtype=torch.long),
+            do_sample=False,
+            max_new_tokens=limit,
+            eos_token_id=sorted(stops()),
+            pad_token_id=0,
+        )
+        assert reference[0, len(row) :].tolist() == output
+
+
+def test_padding_stands_left_and_no_row_sees_it(stopping):
+    ids = encoded([0, 12])
+    seen = []
+    hook = stopping.register_forward_pre_hook(
+        lambda module, args, kwargs: seen.append(kwargs), with_kwargs=True
+    )
+    try:
+        outputs = [decode.greedy(stopping, ids, [8, 8], stops(), pad) for pad in (0, 77)]
+    finally:
+        hook.remove()
+    assert outputs[0] == outputs[1]
+    short, wide = len(ids[0]), len(ids[1])
+    assert seen[0]["input_ids"][0].tolist() == [0] * (wide - short) + ids[0]
+    assert seen[0]["position_ids"][0, wide - short :].tolist() == list(range(short))
+    assert seen[0]["attention_mask"][0].tolist() == [0] * (wide - short) + [1] * short
+
+
+def test_rows_end_at_a_stop_token_or_at_their_limit(stopping):
+    outputs = decode.greedy(stopping, encoded(range(9)), [14] * 9, stops(), 0)
+    for output in outputs:
+        assert len(output) <= 14
+        assert not stops() & set(output[:-1])
+        assert len(output) == 14 or output[-1] in stops()
+
+
+def test_both_ends_stop_an_answer_and_neither_is_in_its_text(stopping, tmp_path):
+    names = ["<|endoftext|>", "<|im_end|>"]
+    assert stops() == set(tokenizer().convert_tokens_to_ids(names))
+    lines, _ = answers(stopping, out=tmp_path / "out.jsonl")
+    assert all("<|" not in line["text"] for line in lines)
+
+
+@pytest.mark.parametrize("count", [1, 4, 9, 14])
+def test_slots_computed_are_told_from_the_lengths_alone(stopping, count):
+    ids = encoded(range(count))
+    with Slots(stopping) as slots:
+        outputs = decode.greedy(stopping, ids, [14] * count, stops(), 0)
+    lengths = [len(row) for row in ids], [len(output) for output in outputs]
+    assert decode.slots_computed(*lengths) == slots.count
+
+
+def test_finished_rows_leave_the_batch(stopping):
+    with Slots(stopping) as slots:
+        decode.greedy(stopping, encoded(range(8)), [14] + [1] * 7, frozenset(), 0)
+    assert slots.count == 8 * max(map(len, encoded(range(8)))) + 13
+    assert slots.calls == 14
+
+
+def test_lines_say_what_was_asked_and_answered(stopping, tmp_path):
+    lines, tokens = answers(stopping, out=tmp_path / "out.jsonl")
+    by_id = {line["id"]: line for line in lines}
+    assert len(by_id) == len(lines) == len(PROMPTS)
+    for prompt in PROMPTS:
+        line = by_id[prompt.id]
+        assert line["prompt_sha256"] == prompt.sha256
+        assert line["prompt_tokens"] == len(tokenizer()(prompt.text)["input_ids"])
+        assert (line["task"], line["language"]) == (prompt.track.task, prompt.track.language)
+        assert line["output_tokens"] <= DECODING.new_tokens[prompt.track.task]
+        assert line["output"] == extract(prompt.track, line["text"])
+    emitted = sum(line["output_tokens"] for line in lines)
+    assert tokens.trained == emitted
+    assert tokens.real == emitted + sum(line["prompt_tokens"] for line in lines)
+
+
+def test_the_plan_is_fixed_whatever_the_order_of_the_prompts():
+    plan = decode.batches(tokenizer(), PROMPTS, DECODING)
+    assert plan == decode.batches(tokenizer(), list(PROMPTS), DECODING)
+    for batch in plan:
+        assert len(batch) <= DECODING.batch_rows
+        assert len({DECODING.new_tokens[one.prompt.track.task] for one in batch}) == 1
+        lengths = [len(one.ids) for one in batch]
+        assert lengths == sorted(lengths)
+    other = decode.batches(tokenizer(), PROMPTS[::-1], DECODING)
+    assert [[len(one.ids) for one in batch] for batch in plan] == [
+        [len(one.ids) for one in batch] for batch in other
+    ]
+    assert decode.batches(tokenizer(), [], DECODING) == []
+
+
+def test_answers_do_not_depend_on_the_size_of_a_batch(stopping, tmp_path):
+    found = []
+    for rows in (1, 5, 64):
+        decoding = DECODING.model_copy(update={"batch_rows": rows})
+        lines, tokens = answers(stopping, decoding=decoding, out=tmp_path / f"{rows}.jsonl")
+        found.append((sorted(lines, key=lambda line: line["id"]), tokens.real, tokens.trained))
+    assert found[0] == found[1] == found[2]
+
+
+def test_the_opening_belongs_to_the_answer(stopping, tmp_path):
+    opening = "def text(value):\n"
+    prompt = decode.Prompt("1", "suite", PYTHON, "a list is " + opening, opening)
+    plain = decode.Prompt("1", "suite", PYTHON, prompt.text)
+    lines = []
+    for name, one in (("open", prompt), ("plain", plain)):
+        lines += answers(stopping, [one], out=tmp_path / f"{name}.jsonl")[0]
+    assert lines[0]["text"] == opening + lines[1]["text"]
+    assert lines[0]["output"].startswith(opening.strip())
+    assert lines[0]["output_tokens"] == lines[1]["output_tokens"]
+
+
+def length_of(prompt):
+    return len(tokenizer()(prompt.text)["input_ids"])
+
+
+def test_a_prompt_that_fills_the_window_gets_a_line_and_no_answer(stopping, tmp_path):
+    window = length_of(PROMPTS[9])
+    decoding = DECODING.model_copy(update={"window_tokens": window, "long_prompts": "skip"})
+    opened = decode.Prompt("x", "suite", PYTHON, PROMPTS[13].text, "opening")
+    with Slots(stopping):
+        lines, tokens = answers(stopping, [*PROMPTS, opened], decoding, tmp_path / "out.jsonl")
+    by_id = {line["id"]: line for line in lines}
+    assert len(by_id) == len(PROMPTS) + 1
+    for prompt in [*PROMPTS, opened]:
+        line = by_id[prompt.id]
+        if length_of(prompt) >= window:
+            assert line["finish_reason"] == "prompt-too-long"
+            assert (line["text"], line["output"], line["output_tokens"]) == ("", "", 0)
+        else:
+            assert line["output_tokens"] >= 1
+            assert line["prompt_tokens"] + line["output_tokens"] <= window
+    asked = sum(line["prompt_tokens"] for line in lines if line["output_tokens"])
+    assert tokens.real == asked + tokens.trained
+
+
+def test_only_prompts_that_are_too_long(stopping, tmp_path):
+    decoding = DECODING.model_copy(update={"window_tokens": 2, "long_prompts": "skip"})
+    for _ in range(2):
+        lines, tokens = answers(stopping, decoding=decoding, out=tmp_path / "out.jsonl")
+        assert [line["finish_reason"] for line in lines] == ["prompt-too-long"] * len(PROMPTS)
+        assert tokens == Tokens()
+
+
+class Killed(Exception):
+    pass
+
+
+def kill_after(batches):
+    """A progress callback that ends the run behind a batch, and what it has seen."""
+    seen = []
+
+    def progress(done, total):
+        seen.append((done, total))
+        if len(seen) == batches:
+            raise Killed
+
+    return progress, seen
+
+
+@pytest.fixture(scope="module")
+def undisturbed(stopping, tmp_path_factory):
+    out = tmp_path_factory.mktemp("undisturbed") / "out.jsonl"
+    _, tokens = answers(stopping, out=out)
+    return out.read_bytes(), tokens
+
+
+def test_lines_are_there_as_soon_as_their_batch_is_answered(stopping, undisturbed, tmp_path):
+    out, found = tmp_path / "out.jsonl", []
+    answers(
+        stopping,
+        out=out,
+        progress=lambda done, total: found.append((done, total, len(out.read_text().splitlines()))),
+    )
+    sizes = [len(batch) for batch in decode.batches(tokenizer(), PROMPTS, DECODING)]
+    assert [done for done, _, _ in found] == [sum(sizes[: n + 1]) for n in range(len(sizes))]
+    assert all(done == lines and total == len(PROMPTS) for done, total, lines in found)
+    assert out.read_bytes() == undisturbed[0]
+
+
+TEARS = {
+    "whole batches": lambda lines: b"".join(lines[:8]),
+    "a torn line": lambda lines: b"".join(lines[:8]) + lines[8][:25],
+    "a line without its end": lambda lines: b"".join(lines[:8])[:-1],
+    "part of a batch": lambda lines: b"".join(lines[:6]),
+    "a part and a torn line": lambda lines: b"".join(lines[:6]) + lines[6][:-9],
+    "zeroes behind": lambda lines: b"".join(lines[:4]) + bytes(300),
+    "other prompts' lines": lambda lines: b"".join(lines[4:]),
+    "a broken count": lambda lines: b"".join(lines).replace(b'"output_tokens": ', b'"other": ', 1),
+    "all": b"".join,
+    "nothing": lambda lines: b"",
+}
+
+
+@pytest.mark.parametrize("tear", TEARS)
+def test_a_torn_file_is_continued_to_the_same_file(stopping, undisturbed, tmp_path, tear):
+    out = tmp_path / "out.jsonl"
+    out.write_bytes(TEARS[tear](undisturbed[0].splitlines(keepends=True)))
+    _, tokens = answers(stopping, out=out)
+    assert out.read_bytes() == undisturbed[0]
+    assert tokens == undisturbed[1]
+
+
+@pytest.mark.parametrize("batches", [1, 2, 3])
+def test_a_killed_run_answers_the_rest_only(stopping, undisturbed, tmp_path, batches):
+    out = tmp_path / "out.jsonl"
+    progress, seen = kill_after(batches)
+    with pytest.raises(Killed):
+        answers(stopping, out=out, progress=progress)
+    before = out.read_bytes()
+    assert undisturbed[0].startswith(before)
+    progress, later = kill_after(99)
+    with Slots(stopping) as slots:
+        _, tokens = answers(stopping, out=out, progress=progress)
+    assert seen + later == [*seen, *later]
+    assert later[0][0] > seen[-1][0]
+    assert out.read_bytes() == undisturbed[0]
+    assert slots.count < undisturbed[1].processed == tokens.processed
+    assert tokens == undisturbed[1]
+
+
+def test_a_changed_prompt_is_asked_again(stopping, undisturbed, tmp_path):
+    out = tmp_path / "out.jsonl"
+    out.write_bytes(undisturbed[0])
+    changed = [
+        decode.Prompt(one.id, one.suite, one.track, one.text.replace("count", "value"))
+        for one in PROMPTS
+    ]
+    assert any(new.text != old.text for new, old in zip(changed, PROMPTS, strict=True))
+    lines, _ = answers(stopping, changed, out=out)
+    assert {line["id"]: line["prompt_sha256"] for line in lines} == {
+        one.id: one.sha256 for one in changed
+    }
+
+
+def test_every_task_has_its_limit():
+    assert set(DECODING.new_tokens) == set(TASKS)
