@@ -191,9 +191,14 @@ def _tool(name: str, look: Callable[[], str]) -> Check:
 
 
 def _engine() -> Check:
+    remedy = "apt-get install -y podman"
     for name in ("podman", "docker"):
         path = shutil.which(name)
-        if path is not None:
-            return Check("container engine", True, _first_line([path, "--version"]) or path)
+        if path is None:
+            continue
+        version = _first_line([path, "--version"]) or path
+        if _first_line([path, "info"]):  # a client alone answers to --version, too
+            return Check("container engine", True, version)
+        return Check("container engine", None, f"{version}, but no engine answers it", remedy)
     detail = "neither podman nor docker; stages run in this environment"
-    return Check("container engine", None, detail, "apt-get install -y podman")
+    return Check("container engine", None, detail, remedy)
