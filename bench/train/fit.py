@@ -40,6 +40,8 @@ Similarity = Callable[[Sequence[str], Sequence[str]], float]
 
 #: Written into a checkpoint when the Trainer has finished it; without it, it is torn.
 _COMPLETE = "complete"
+#: What an adapter calls its base: which one it is, the study says.
+_BASE = "base"
 _BATCH = ("input_ids", "position_ids", "labels")
 
 
@@ -232,8 +234,17 @@ class _Mark(TrainerCallback):  # type: ignore[misc]
         # The last step is a candidate too; older Trainers look at full intervals only.
         if state.global_step >= state.max_steps and args.eval_strategy != "no":
             control.should_evaluate = control.should_save = True
+        self._log_what_is_saved(control)
         if self.on_progress is not None:
             self.on_progress(state.global_step, state.max_steps)
+
+    def on_epoch_end(self, args: Any, state: Any, control: Any, **kwargs: Any) -> None:
+        self._log_what_is_saved(control)
+
+    def _log_what_is_saved(self, control: Any) -> None:
+        # No checkpoint holds the running mean of the loss: a mean that ends where a checkpoint
+        # is made is the same after a resume.
+        control.should_log = control.should_log or control.should_save
 
 
 def _callbacks(training: Training, on_progress: Progress | None) -> list[TrainerCallback]:
@@ -298,8 +309,24 @@ def _save(model: Any, tokenizer: Any, target: Path, *, full: bool) -> None:
     model.save_pretrained(draft)
     if full:
         tokenizer.save_pretrained(draft)
+    else:
+        _tidy_adapter(draft)
     shutil.rmtree(target, ignore_errors=True)
     draft.rename(target)
+
+
+def _tidy_adapter(folder: Path) -> None:
+    """Rid an adapter of what differs between machines and processes, not between adapters.
+
+    PEFT notes the base's absolute path, lists the targets in the order of a set, and adds a
+    model card that says nothing.
+    """
+    path = folder / "adapter_config.json"
+    config = json.loads(path.read_text())
+    config["base_model_name_or_path"] = _BASE
+    config["target_modules"].sort()
+    path.write_text(json.dumps(config, indent=2, sort_keys=True) + "\n")
+    (folder / "README.md").unlink(missing_ok=True)
 
 
 def _result(trainer: Trainer, rows: PackedRows) -> FitResult:
