@@ -21,6 +21,7 @@ from bench.train.shapes import SHAPES
 
 #: How many of the six documents of a function are used: variety teaches more than repetition.
 _FORMS = 3
+_ENTRY = re.compile(r"(\w+)\s*\(")
 _SLOT = re.compile(r"<(\w)\.(\w+)(?: ([^<>]+))?>")
 LANGUAGES: dict[str, Callable[[str], str]] = {
     "python": mirror.python,
@@ -53,7 +54,7 @@ class Excluded:
         return cls(
             frozenset(_flat(name) for name, _ in functions),
             frozenset(
-                normalized(code, lang) for _, codes in functions for lang, code in codes.items()
+                _normal(code, lang) for _, codes in functions for lang, code in codes.items()
             ),
         )
 
@@ -61,7 +62,13 @@ class Excluded:
         """Whether a piece is one of the excluded functions, or a renamed copy of one."""
         if _flat(piece.name) in self.names:
             return True
-        return any(normalized(code, lang) in self.codes for lang, code in piece.code.items())
+        return any(_normal(code, lang) in self.codes for lang, code in piece.code.items())
+
+
+def _normal(code: str, language: str) -> str:
+    """The normalised code, its function's name (the first before a parenthesis) replaced too."""
+    entry = _ENTRY.search(code)
+    return normalized(code, language, entry.group(1) if entry else "")
 
 
 def _flat(name: str) -> str:
