@@ -1,0 +1,277 @@
+"""Bases: made once and alike, keyed by all that decides them, quantised as the study does."""
+
+from __future__ import annotations
+
+import json
+import shutil
+from types import SimpleNamespace
+
+import bitsandbytes
+import huggingface_hub
+import pytest
+import torch
+from bitsandbytes.functional import has_avx512bf16
+from transformers import Qwen2ForCausalLM
+
+from bench.data import embedded
+from bench.errors import MachineError
+from bench.grid import study
+from bench.train import bases, loss, methods
+from tests.tiny_model import BASE, random_base, rows
+
+__all__ = ["random_base"]  # a fixture
+
+Linear4bit = bitsandbytes.nn.Linear4bit
+TRAINING = study.load("smoke").training
+
+
+def content(folder):
+    return {path.name: path.read_bytes() for path in folder.iterdir()}
+
+
+@pytest.fixture(scope="module")
+def made(tmp_path_factory):
+    """A cache with one tiny base, and the base's folder."""
+    cache = tmp_path_factory.mktemp("cache")
+    steps = []
+    folder = bases.base_folder(BASE, 42, cache, lambda done, total: steps.append((done, total)))
+    assert steps == [(1, 2), (2, 2)]
+    return cache, folder
+
+
+def test_a_base_made_twice_is_the_same_bytes(made, tmp_path):
+    cache, folder = made
+    assert folder == cache / "bases" / bases.key(BASE, 42)
+    again = bases.base_folder(BASE, 42, tmp_path)
+    assert again.name == folder.name
+    assert content(again) == content(folder)
+    assert {"config.json", "model.safetensors", "tokenizer.json"} <= content(folder).keys()
+
+
+def test_another_seed_makes_another_base(made, tmp_path):
+    other = content(bases.base_folder(BASE, 43, tmp_path))
+    assert other["model.safetensors"] != content(made[1])["model.safetensors"]
+
+
+def test_a_base_is_made_once(made, monkeypatch):
+    cache, folder = made
+    monkeypatch.setattr(bases, "make", None)
+    assert bases.base_folder(BASE, 42, cache) == folder
+    assert [path.name for path in (cache / "bases").iterdir()] == [folder.name]
+
+
+def test_a_base_that_fails_half_way_leaves_nothing(tmp_path, monkeypatch):
+    def fail(base, seed, folder, progress):
+        (folder / "config.json").write_text("{")
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(bases, "make", fail)
+    with pytest.raises(KeyboardInterrupt):
+        bases.base_folder(BASE, 42, tmp_path)
+    assert not list((tmp_path / "bases").iterdir())
+
+
+def test_whoever_comes_second_takes_the_firsts_base(made, tmp_path, monkeypatch):
+    """Two processes make the same base at a time: the later one's is thrown away."""
+    target = tmp_path / "bases" / bases.key(BASE, 42)
+
+    def late(base, seed, folder, progress):
+        shutil.copytree(made[1], target)
+        (folder / "config.json").write_text("the later one's")
+
+    monkeypatch.setattr(bases, "make", late)
+    assert bases.base_folder(BASE, 42, tmp_path) == target
+    assert content(target) == content(made[1])
+    assert list((tmp_path / "bases").iterdir()) == [target]
+
+
+def test_a_made_base_is_ready_to_use(made):
+    model, tokens = bases.load(made[1], quantize=False, device="cpu")
+    assert model.dtype == bases.compute_type("cpu")
+    assert model.config.vocab_size == BASE.vocabulary == len(tokens)
+    assert model.get_output_embeddings().weight is model.get_input_embeddings().weight
+    assert tokens.chat_template
+    assert tokens.padding_side == "left"
+
+
+# keys
+
+
+@pytest.mark.parametrize(
+    "change",
+    [{"hidden_size": 96}, {"layers": 3}, {"vocabulary": 301}, {"pretrain_steps": 3},
+     {"pretrain_rows_per_step": 3}, {"pretrain_learning_rate": 1e-3}],
+    ids=str,
+)  # fmt: skip
+def test_the_key_follows_the_recipe(change):
+    assert bases.key(BASE.model_copy(update=change), 42) != bases.key(BASE, 42)
+
+
+def test_the_key_follows_the_seed_and_not_the_name():
+    assert bases.key(BASE, 43) != bases.key(BASE, 42)
+    assert bases.key(BASE.model_copy(update={"name": "other"}), 42) == bases.key(BASE, 42)
+
+
+def test_the_key_follows_the_corpus_that_the_material_leaves_out(tmp_path, monkeypatch):
+    before = bases.key(BASE, 42)
+    (tmp_path / "functions.jsonl").write_bytes(embedded.FILE.read_bytes() + b"\n")
+    monkeypatch.setattr(embedded, "files", lambda: [tmp_path / "functions.jsonl"])
+    assert bases.key(BASE, 42) != before
+
+
+@pytest.mark.parametrize("what", ["RECIPE", "has_fast_bfloat16"])
+def test_the_key_follows_the_code_and_the_machine(monkeypatch, what):
+    before = bases.key(BASE, 42)
+    slow = not bases.has_fast_bfloat16()
+    other = 99 if what == "RECIPE" else lambda: slow
+    monkeypatch.setattr(bases, what, other)
+    assert bases.key(BASE, 42) != before
+
+
+# the study's sizes
+
+
+@pytest.mark.parametrize(("size", "millions"), [("0.5m", 0.5), ("2m", 2), ("6m", 6)])
+def test_the_smoke_studys_bases_are_as_large_as_they_are_called(size, millions):
+    tokens = SimpleNamespace(eos_token_id=0, pad_token_id=0)
+    with torch.device("meta"):
+        model = Qwen2ForCausalLM(bases.architecture(study.load("smoke").base(size), tokens))
+    count = sum(one.numel() for one in model.parameters())
+    assert abs(count / 1e6 - millions) <= 0.35 * millions, f"{count:,} parameters"
+
+
+# hub models
+
+
+def hub(repository):
+    return study.HubBase(kind="hub", name="3b", repository=repository, revision="0" * 40)
+
+
+def test_a_hub_model_that_is_nowhere_is_named_with_the_next_step(tmp_path, monkeypatch):
+    monkeypatch.setattr(huggingface_hub.constants, "HF_HUB_OFFLINE", True)
+    monkeypatch.setattr(huggingface_hub.constants, "HF_HUB_CACHE", str(tmp_path))
+    with pytest.raises(MachineError, match=r"base 3b: Some/Model at 0{12} is not in the hub") as it:
+        bases.base_folder(hub("Some/Model"), 42, tmp_path)
+    assert "HF_HOME" in it.value.hint
+
+
+def test_a_hub_model_may_be_a_folder(random_base, tmp_path):
+    assert bases.base_folder(hub(str(random_base)), 42, tmp_path) == random_base
+
+
+# quantisation
+
+
+def linear4bit(model):
+    return {n: m for n, m in model.named_modules() if isinstance(m, Linear4bit)}
+
+
+def test_the_published_plan_keeps_nf4_with_double_quantisation(random_base):
+    model, _ = bases.load(random_base, True, "cpu", "published")
+    layers = linear4bit(model)
+    assert len(layers) == 7 * BASE.layers
+    assert not [name for name in layers if "lm_head" in name or "embed" in name]
+    for layer in layers.values():
+        state = layer.weight.quant_state
+        assert layer.weight.dtype == torch.uint8
+        assert layer.weight.numel() == layer.in_features * layer.out_features // 2
+        assert (state.quant_type, state.nested) == ("nf4", True)
+        assert layer.compute_dtype == bases.compute_type("cpu")
+
+
+def test_the_tuned_plan_has_plain_layers_with_sixteen_values_a_block(random_base):
+    model, _ = bases.load(random_base, True, "cpu", "tuned")
+    assert not linear4bit(model)
+    weight = model.model.layers[0].mlp.up_proj.weight
+    assert all(len(block.unique()) <= 16 for block in weight.flatten().split(64))
+    plain, _ = bases.load(random_base, False, "cpu")
+    assert not torch.equal(weight, plain.model.layers[0].mlp.up_proj.weight)
+    assert "quantization_config" not in json.loads(model.config.to_json_string())
+
+
+def batch():
+    packed = rows(8)
+    columns = ("input_ids", "position_ids", "labels")
+    return {name: torch.from_numpy(getattr(packed, name)).long() for name in columns}
+
+
+def adapted(folder, plan):
+    model, _ = bases.load(folder, True, "cpu", plan)
+    wrapped = methods.prepare(model, TRAINING, "mt-qlora", 42)
+    torch.manual_seed(1)
+    for name, weight in wrapped.named_parameters():
+        if "lora_B" in name:
+            weight.data.normal_(std=0.05)
+    loss.install(model)
+    return wrapped
+
+
+def gradients(model):
+    """The LoRA gradients of one training pass; dropout drawn alike."""
+    model.train()
+    torch.manual_seed(7)
+    with torch.autocast("cpu", torch.bfloat16, enabled=bases.has_fast_bfloat16()):
+        model(**batch(), use_cache=False).loss.backward()
+    return {n: one.grad.clone() for n, one in model.named_parameters() if one.requires_grad}
+
+
+def same(one, other):
+    return all(torch.equal(one[name], other[name]) for name in one.keys() | other.keys())
+
+
+def evaluate(model, autocast=True):
+    """Logits as training evaluates; ``autocast`` off: as generation computes them."""
+    model.eval()
+    mixed = torch.autocast("cpu", torch.bfloat16, enabled=autocast and bases.has_fast_bfloat16())
+    with torch.no_grad(), mixed:
+        return model(input_ids=batch()["input_ids"], use_cache=False).logits
+
+
+@pytest.mark.parametrize("autocast", [True, False], ids=["training", "generation"])
+def test_both_plans_are_the_same_base_bit_by_bit(random_base, autocast):
+    published, tuned = (
+        bases.load(random_base, True, "cpu", plan)[0] for plan in ("published", "tuned")
+    )
+    assert torch.equal(evaluate(published, autocast), evaluate(tuned, autocast))
+
+
+def test_both_plans_train_the_same_adapter_bit_by_bit(random_base):
+    published, tuned = (adapted(random_base, plan) for plan in ("published", "tuned"))
+    assert torch.equal(evaluate(published), evaluate(tuned))
+    ours, theirs = gradients(tuned), gradients(published)
+    assert len(ours) == 2 * 7 * BASE.layers
+    assert all(one.any() for one in ours.values())
+    assert same(ours, theirs)
+
+
+def test_outside_of_autocast_an_adapted_model_differs_by_a_rounding_at_most(random_base):
+    """PEFT rounds LoRA's part to bf16 before it adds it to a 4-bit layer's, and after the sum
+    with a plain one's: what both plans write may differ where two tokens are as likely."""
+    published, tuned = (evaluate(adapted(random_base, p), False) for p in ("published", "tuned"))
+    torch.testing.assert_close(tuned, published, rtol=0.05, atol=0.1)
+
+
+@pytest.mark.parametrize("plan", ["published", "tuned"])
+def test_gradients_after_an_evaluation_are_those_of_a_model_never_evaluated(random_base, plan):
+    evaluated, fresh = adapted(random_base, plan), adapted(random_base, plan)
+    for autocast in (True, False):
+        evaluate(evaluated, autocast)
+    assert same(gradients(evaluated), gradients(fresh))
+
+
+@pytest.mark.skipif(
+    not has_avx512bf16(), reason="bitsandbytes repacks 4-bit weights on CPUs with avx512_bf16 only"
+)
+def test_the_guard_sees_the_bug_where_it_is_not_mended(random_base):
+    evaluated, fresh = (adapted(random_base, "published") for _ in range(2))
+    layers = linear4bit(evaluated).values()
+    assert layers
+    for layer in layers:
+        assert layer.support_avx512bf16_for_cpu is False
+        layer.support_avx512bf16_for_cpu = True
+    evaluate(evaluated, autocast=False)
+    try:
+        found = gradients(evaluated)
+    except RuntimeError:
+        return
+    assert not same(found, gradients(fresh))
