@@ -71,6 +71,8 @@ def check_continued(place: Place, reference: Place, before, stages: list[str]) -
     here, there = (one.record(TRAIN)["details"] for one in (place, reference))
     assert (here["steps"], here["best_step"]) == (there["steps"], there["best_step"])
     assert here["losses"] == there["losses"]
+    for stage in (TRAIN, GENERATE):
+        assert place.record(stage)["tokens"] == reference.record(stage)["tokens"]
     assert not place.processes()
 
 
