@@ -18,7 +18,7 @@ from typing import Any, Literal
 import torch
 import transformers
 from torch import Tensor
-from transformers import AutoModelForCausalLM, AutoTokenizer, Qwen2Config, Qwen2ForCausalLM
+from transformers import AutoModelForCausalLM, Qwen2Config, Qwen2ForCausalLM
 
 from bench.data import embedded
 from bench.errors import MachineError
@@ -259,11 +259,7 @@ def load(
     model = AutoModelForCausalLM.from_pretrained(folder, **options)
     if quantize:
         (mend_cpu_quantisation if plan == "published" else dequantize)(model)
-    tokens = AutoTokenizer.from_pretrained(folder, local_files_only=True)
-    if tokens.pad_token_id is None:
-        tokens.pad_token = tokens.eos_token
-    tokens.padding_side = "left"
-    return model, tokens
+    return model, tokenizer.load_tokenizer(folder)
 
 
 def mend_cpu_quantisation(model: Any) -> None:

@@ -7,10 +7,13 @@ and `` even`` are single tokens), so that names compose across languages.
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterable
+from pathlib import Path
+from typing import Any
 
 from tokenizers import Regex, Tokenizer, decoders, models, pre_tokenizers, trainers
-from transformers import PreTrainedTokenizerFast
+from transformers import AutoTokenizer, PreTrainedTokenizerFast
 
 from bench.errors import BenchError
 
@@ -74,3 +77,19 @@ def train_tokenizer(texts: Iterable[str], vocabulary: int) -> PreTrainedTokenize
         clean_up_tokenization_spaces=False,
         chat_template=CHAT_TEMPLATE,
     )
+
+
+def load_tokenizer(folder: Path) -> Any:
+    """The tokenizer of a model's folder, padding on the left, as generation needs it.
+
+    transformers 5 rebuilds the tokenizer of every ``qwen2`` model by Qwen's own rules for
+    cutting words, whatever its tokenizer.json says: one of ours would come back another.
+    """
+    declared = json.loads((folder / "tokenizer_config.json").read_text()).get("tokenizer_class")
+    generic = declared in ("TokenizersBackend", "PreTrainedTokenizerFast")
+    loader = PreTrainedTokenizerFast if generic else AutoTokenizer
+    tokenizer = loader.from_pretrained(folder, local_files_only=True)
+    if tokenizer.pad_token_id is None:
+        tokenizer.pad_token = tokenizer.eos_token
+    tokenizer.padding_side = "left"
+    return tokenizer
