@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import collections
 import hashlib
 import itertools
 import os
@@ -14,15 +15,17 @@ import pytest
 
 from bench.data import embedded
 from bench.data.leakage import normalized
+from bench.data.prompts import Prompts
+from bench.records import TRACKS
 from bench.train import mirror
 from bench.train.material import (
     LANGUAGES,
     Excluded,
     Piece,
     blocks,
-    documents,
     material,
     pieces,
+    samples,
 )
 from tests.conftest import ROOT
 
@@ -46,21 +49,21 @@ def drawn(excluded):
     return list(pieces(42, COUNT, excluded))
 
 
-def digest(texts):
-    return hashlib.sha256("\0".join(texts).encode()).hexdigest()
+def keys(found):
+    return [(one.id, str(one.track), one.reference) for one in found]
 
 
-def test_a_seed_gives_the_same_texts_and_another_one_others():
+def test_a_seed_gives_the_same_samples_and_another_one_others():
     assert material(1, 60, NOTHING) == material(1, 60, NOTHING)
-    assert not set(material(1, 60, NOTHING)) <= set(material(2, 60, NOTHING))
+    assert not set(keys(material(1, 60, NOTHING))) <= set(keys(material(2, 60, NOTHING)))
 
 
-def test_the_texts_do_not_depend_on_the_process():
+def test_the_samples_do_not_depend_on_the_process():
     """Strings hash differently in every process: nothing may follow a set's order."""
     script = (
         "import hashlib; from bench.train.material import Excluded, material;"
-        "texts = material(7, 40, Excluded(frozenset(), frozenset()));"
-        "print(hashlib.sha256(chr(0).join(texts).encode()).hexdigest())"
+        "found = material(7, 40, Excluded(frozenset(), frozenset()));"
+        "print(hashlib.sha256(repr(found).encode()).hexdigest())"
     )
     for seed in ("1", "2"):
         found = subprocess.run(
@@ -71,14 +74,24 @@ def test_the_texts_do_not_depend_on_the_process():
             text=True,
             check=True,
         )
-        assert found.stdout.strip() == digest(material(7, 40, NOTHING))
+        here = hashlib.sha256(repr(material(7, 40, NOTHING)).encode()).hexdigest()
+        assert found.stdout.strip() == here
 
 
-def test_three_forms_of_every_function(excluded):
-    texts = material(3, 50, excluded)
-    possible = {text for piece in pieces(3, 50, excluded) for text in documents(piece)}
-    assert len(texts) == 150
-    assert set(texts) <= possible
+def test_code_from_words_is_asked_most(excluded):
+    found = material(3, 200, excluded)
+    possible = {key for piece in pieces(3, 200, excluded) for key in keys(samples(piece))}
+    assert set(keys(found)) <= possible
+    assert len(set(keys(found))) == len(found)
+    counts = collections.Counter(one.track.task for one in found)
+    assert counts["generation"] > 2 * counts["translation"] > counts["summarization"] > 50
+
+
+def test_common_idioms_are_drawn_more_often(excluded):
+    found = [piece.summary for piece in pieces(3, 600, excluded)]
+    assert sum("even numbers" in one for one in found) > 3 * sum(
+        "above nine" in one for one in found
+    )
 
 
 def test_all_functions_differ(drawn):
@@ -164,16 +177,22 @@ def test_every_shape_can_be_drawn(excluded):
     assert all(re.match(r"[A-Z<]", head) for head in heads)
 
 
-def test_a_function_reads_both_ways_and_between_languages():
-    piece = Piece("f", "Do it.", {"python": "def f(): 1", "java": "J", "csharp": "C"})
-    assert documents(piece) == [
-        "# Do it.\ndef f(): 1\n",
-        "def f(): 1\n# Do it.\n",
-        "// Do it.\nJ\n",
-        "J\n// Do it.\n",
-        "// Java\nJ\n// C#\nC\n",
-        "// C#\nC\n// Java\nJ\n",
-    ]
+def test_a_function_is_asked_in_every_track():
+    code = {
+        "python": "def f(n):\n    1",
+        "java": "static J f() {\n}",
+        "csharp": "static C F() {\n}",
+    }
+    found = {str(one.track): one for one in samples(Piece("f", "Do it.", code))}
+    assert list(found) == [str(track) for track in TRACKS]
+    assert found["generation/java"].inputs == {"summary": "Do it.", "signature": "static J f()"}
+    assert found["generation/python"].reference == code["python"]
+    assert found["summarization/java"].inputs == {"code": code["java"]}
+    assert found["summarization/python"].reference == "Do it."
+    assert found["translation/cs_java"].inputs == {"code": code["csharp"]}
+    assert found["translation/cs_java"].reference == code["java"]
+    wording = Prompts.load("kit")
+    assert wording.opening(found["generation/java"]) == "static J f()"
 
 
 SOURCE = """def longest(words: list[str], limit: int) -> str:
@@ -223,5 +242,5 @@ def test_what_the_mirror_does_not_know_is_an_error(source):
 
 
 def test_material_of_two_seeds_shares_no_order():
-    pairs = itertools.pairwise(material(1, 30, NOTHING))
-    assert not set(pairs) & set(itertools.pairwise(material(2, 30, NOTHING)))
+    pairs = itertools.pairwise(keys(material(1, 30, NOTHING)))
+    assert not set(pairs) & set(itertools.pairwise(keys(material(2, 30, NOTHING))))

@@ -19,6 +19,7 @@ from typing import Any, BinaryIO
 import torch
 from transformers import DynamicCache
 
+from bench.errors import BenchError
 from bench.generate.extract import extract
 from bench.grid.study import Decoding
 from bench.records import Generation, Tokens, Track
@@ -76,7 +77,8 @@ def generate(
 
     Lines are appended batch by batch and synced. Whole batches that ``out`` already holds
     for these prompts are kept; anything else in it is dropped. A prompt that leaves no
-    room in the window gets a line with ``prompt-too-long`` and empty output.
+    room in the window is refused before anything is generated, or, where the study skips
+    such prompts, gets a line with ``prompt-too-long`` and empty output.
 
     Args:
         model: any causal language model of transformers, with or without a PEFT adapter.
@@ -86,11 +88,16 @@ def generate(
         out: the JSONL file.
         on_progress: called with (prompts done, prompts in all) after every batch.
 
+    Raises:
+        BenchError: a prompt without room in the window.
+
     Returns:
         Tokens of all prompts, kept batches included: ``processed`` slots with padding,
         ``real`` prompt and output tokens, ``trained`` (here: emitted) output tokens.
     """
     plan = batches(tokenizer, prompts, decoding)
+    if decoding.long_prompts == "refuse":
+        _refuse_long(plan, decoding)
     done, tokens = _resume(out, plan)
     model.eval()
     finished = sum(len(batch) for batch in plan[:done])
@@ -103,6 +110,19 @@ def generate(
             if on_progress is not None:
                 on_progress(finished, len(prompts))
     return tokens
+
+
+def _refuse_long(plan: Sequence[Sequence[_Encoded]], decoding: Decoding) -> None:
+    """Raise a BenchError that names the first prompt without room for an answer."""
+    long = [one for batch in plan for one in batch if not one.limit]
+    if long:
+        first = long[0].prompt
+        raise BenchError(
+            f"suite {first.suite}: {len(long)} prompts leave no room for an answer in the window "
+            f"of {decoding.window_tokens} tokens, first {first.id} with {len(long[0].ids)}",
+            hint="raise decoding.window_tokens in the study, or set decoding.long_prompts = "
+            '"skip" to record them as prompt-too-long',
+        )
 
 
 def batches(tokenizer: Any, prompts: Sequence[Prompt], decoding: Decoding) -> list[list[_Encoded]]:

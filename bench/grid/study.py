@@ -122,6 +122,8 @@ class Decoding(_Table):
     new_tokens: dict[str, pydantic.PositiveInt]
     window_tokens: pydantic.PositiveInt
     batch_rows: pydantic.PositiveInt
+    #: A prompt that leaves no room for an answer: an error, or an answer that is not scored.
+    long_prompts: Literal["refuse", "skip"] = "refuse"
 
     @pydantic.model_validator(mode="after")
     def _every_task(self) -> Decoding:

@@ -1,5 +1,7 @@
 """The idioms of the pretraining material, as data: phrases and functions with slots.
 
+The rows of a table stand in the order of how common they are, see ``material.draw``.
+
 ``FUNCTIONS`` holds blocks: a line ``summary | name`` (or several, one of which is drawn)
 above a Python function in the subset of ``bench.train.mirror``. ``<c.test x>`` stands for
 the field ``test`` of a drawn row of the table ``c``, its ``@`` replaced by ``x``.
@@ -47,15 +49,15 @@ def plural(noun: str) -> str:
 
 def _characters() -> list[Row]:
     rows = [("  space", '@ == " "', '@ != " "')]
-    for entry in _SIGNS.split("|"):
-        sign, kind = entry.split(" ", 1)
-        rows.append((f"{sign} {kind}", f'@ == "{sign}"', f'@ != "{sign}"'))
-    for entry in _SETS.split("|"):
-        members, kind = entry.split(" ", 1)
-        rows.append((f"? {kind}", f'@ in "{members}"', f'@ not in "{members}"'))
     for entry in _RANGES.split("|"):
         low, high, kind = entry.split(" ", 2)
         rows.append((f"? {kind}", f'"{low}" <= @ <= "{high}"', f'@ < "{low}" or @ > "{high}"'))
+    for entry in _SETS.split("|"):
+        members, kind = entry.split(" ", 1)
+        rows.append((f"? {kind}", f'@ in "{members}"', f'@ not in "{members}"'))
+    for entry in _SIGNS.split("|"):
+        sign, kind = entry.split(" ", 1)
+        rows.append((f"{sign} {kind}", f'@ == "{sign}"', f'@ != "{sign}"'))
     return [
         {"one": name[2:], "many": plural(name[2:]), "sign": name[0], "test": test, "unless": unless}
         for name, test, unless in rows

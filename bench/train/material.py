@@ -1,10 +1,10 @@
 """The text that the tiny bases learn from: small functions in three languages, generated.
 
 Everything is drawn from ``bench.train.idioms`` by a seeded generator, so the material is the
-same on every machine and with every Python. A document is raw text: a summary as a comment
-above a function, a function with its summary below, or the same function in two languages.
-It teaches the languages, names and pieces; the chat format and the tasks are left to
-training. No function shares its name or its normalised code with the embedded corpus.
+same on every machine and with every Python. It asks what a study asks, in the kit's own
+wording: the tiny bases are instruction-tuned, as the study's are, and fine-tuning has to
+teach them the corpus and its style, not what a chat is. No function shares its name or its
+normalised code with the embedded corpus.
 """
 
 from __future__ import annotations
@@ -15,12 +15,13 @@ import re
 from collections.abc import Callable, Iterator, Sequence
 
 from bench.data.leakage import normalized
+from bench.records import GENERATION, SUMMARIZATION, TRACKS, TRANSLATION, Sample
 from bench.train import mirror
 from bench.train.idioms import NOUNS, TABLES, Row
 from bench.train.shapes import SHAPES
 
-#: How many of the six documents of a function are used: variety teaches more than repetition.
-_FORMS = 3
+#: How often a function is used in a track: writing code from words is learned slowest.
+_SHARE = {GENERATION: 0.9, SUMMARIZATION: 0.3, TRANSLATION: 0.35}
 _ENTRY = re.compile(r"(\w+)\s*\(")
 _SLOT = re.compile(r"<(\w)\.(\w+)(?: ([^<>]+))?>")
 LANGUAGES: dict[str, Callable[[str], str]] = {
@@ -28,8 +29,6 @@ LANGUAGES: dict[str, Callable[[str], str]] = {
     "java": mirror.java,
     "csharp": mirror.csharp,
 }
-_COMMENT = {"python": "#", "java": "//", "csharp": "//"}
-_TITLE = {"python": "Python", "java": "Java", "csharp": "C#"}
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
@@ -96,9 +95,14 @@ def _filled(template: str, rows: dict[str, Row]) -> str:
     return template
 
 
+def _common_first(random_: random.Random, rows: Sequence[Row]) -> Row:
+    """One row, drawn as words are in a text: the first ones far more often than the last."""
+    return random_.choices(rows, [1 / (rank + 2) for rank in range(len(rows))])[0]
+
+
 def draw(random_: random.Random, shape: tuple[tuple[tuple[str, str], ...], str]) -> Piece:
     """One function of a shape, its slots and wording drawn."""
-    rows = {table: random_.choice(choices) for table, choices in TABLES.items()}
+    rows = {table: _common_first(random_, choices) for table, choices in TABLES.items()}
     heads, source = shape
     summary, name = (_filled(part, rows) for part in random_.choice(heads))
     name = re.sub(r"\W+", "_", name.lower()).strip("_")
@@ -138,25 +142,34 @@ def pieces(seed: int, count: int, excluded: Excluded) -> Iterator[Piece]:
                 return
 
 
-def documents(piece: Piece) -> list[str]:
-    """The raw texts of a piece: read both ways, in each language and between languages."""
-    texts = []
-    for language, code in piece.code.items():
-        sign = _COMMENT[language]
-        if language != "csharp":
-            texts.append(f"{sign} {piece.summary}\n{code}\n")
-            texts.append(f"{code}\n{sign} {piece.summary}\n")
-    java, csharp = (f"// {_TITLE[one]}\n{piece.code[one]}\n" for one in ("java", "csharp"))
-    return [*texts, java + csharp, csharp + java]
+def samples(piece: Piece) -> list[Sample]:
+    """A piece as a sample of each of the six tracks."""
+    found = []
+    for track in TRACKS:
+        if track.task == TRANSLATION:
+            source, target = piece.code[track.source_language], piece.code[track.target_language]
+            inputs, reference = {"code": source}, target
+        elif track.task == SUMMARIZATION:
+            inputs, reference = {"code": piece.code[track.language]}, piece.summary
+        else:
+            reference = piece.code[track.language]
+            signature = reference.split("\n", 1)[0].removesuffix(" {")
+            inputs = {"summary": piece.summary, "signature": signature}
+        found.append(Sample(piece.name, track, inputs, reference))
+    return found
 
 
-def material(seed: int, count: int, excluded: Excluded) -> list[str]:
-    """Documents of ``count`` functions, three forms of each, shuffled."""
+def material(seed: int, count: int, excluded: Excluded) -> list[Sample]:
+    """Samples of ``count`` generated functions in a drawn order; same arguments, same list.
+
+    Not every function is asked in every track: variety teaches more than repetition.
+    """
     random_ = random.Random(f"order {seed}")  # noqa: S311
-    texts = [
-        text
+    chosen = [
+        sample
         for piece in pieces(seed, count, excluded)
-        for text in random_.sample(documents(piece), _FORMS)
+        for sample in samples(piece)
+        if random_.random() < _SHARE[sample.track.task]
     ]
-    random_.shuffle(texts)
-    return texts
+    random_.shuffle(chosen)
+    return chosen

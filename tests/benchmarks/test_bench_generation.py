@@ -11,7 +11,7 @@ import torch
 
 from bench.data.problems import suite_problems
 from bench.data.prompts import Prompts
-from bench.data.rows import render_prompt
+from bench.data.rows import prompt_text
 from bench.generate import decode
 from bench.grid import study
 from bench.train import bases
@@ -35,7 +35,7 @@ def prompts(loaded):
             problem.id,
             "embedded",
             problem.track,
-            render_prompt(wording.messages(problem), loaded[1]),
+            prompt_text(problem, wording, loaded[1]),
         )
         for problem in problems
     ]
