@@ -7,6 +7,7 @@ import json
 import pytest
 import torch
 
+from bench.errors import BenchError
 from bench.generate import decode
 from bench.generate.extract import extract
 from bench.grid.study import Decoding
@@ -210,6 +211,17 @@ def test_a_prompt_that_fills_the_window_gets_a_line_and_no_answer(stopping, tmp_
             assert line["prompt_tokens"] + line["output_tokens"] <= window
     asked = sum(line["prompt_tokens"] for line in lines if line["output_tokens"])
     assert tokens.real == asked + tokens.trained
+
+
+def test_a_prompt_that_fills_the_window_is_refused_before_anything_is_generated(
+    stopping, tmp_path
+):
+    decoding = DECODING.model_copy(update={"window_tokens": length_of(PROMPTS[9])})
+    out = tmp_path / "out.jsonl"
+    with pytest.raises(BenchError, match="no room for an answer in the window") as told:
+        decode.generate(stopping, tokenizer(), PROMPTS, decoding, out)
+    assert "long_prompts" in told.value.hint
+    assert not out.exists()
 
 
 def test_only_prompts_that_are_too_long(stopping, tmp_path):
