@@ -84,7 +84,8 @@ def test_code_from_words_is_asked_most(excluded):
     assert set(keys(found)) <= possible
     assert len(set(keys(found))) == len(found)
     counts = collections.Counter(one.track.task for one in found)
-    assert counts["generation"] > 2 * counts["translation"] > counts["summarization"] > 50
+    assert counts["generation"] > 3 * counts["summarization"]
+    assert min(counts.values()) > 30
 
 
 def test_common_idioms_are_drawn_more_often(excluded):

@@ -37,7 +37,7 @@ ROW_TOKENS = 512
 #: The wording in which the tiny bases are taught.
 WORDING = "kit"
 #: About how many tokens a function of the material takes in all its samples.
-_TOKENS = 300
+_TOKENS = 220
 #: The longest sequence that a tiny base is configured for.
 WINDOW = 2048
 _WARM_UP = 0.05
