@@ -213,9 +213,7 @@ def test_a_prompt_that_fills_the_window_gets_a_line_and_no_answer(stopping, tmp_
     assert tokens.real == asked + tokens.trained
 
 
-def test_a_prompt_that_fills_the_window_is_refused_before_anything_is_generated(
-    stopping, tmp_path
-):
+def test_a_prompt_that_fills_the_window_is_refused_before_anything_is_generated(stopping, tmp_path):
     decoding = DECODING.model_copy(update={"window_tokens": length_of(PROMPTS[9])})
     out = tmp_path / "out.jsonl"
     with pytest.raises(BenchError, match="no room for an answer in the window") as told:
