@@ -50,7 +50,9 @@ def tokenizer():
 
 
 def training(**changes):
-    return study.load("smoke").training.model_copy(update={"row_tokens": 256} | changes)
+    return study.load("smoke").training.model_copy(
+        update={"row_tokens": 256, "loss_on_prompt": True} | changes
+    )
 
 
 def test_a_document_is_its_prompt_and_then_its_answer(tokenizer):
