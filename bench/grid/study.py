@@ -108,7 +108,8 @@ class Training(_Table):
     row_tokens: pydantic.PositiveInt
     #: True: loss on every token (the study's way); False: on the assistant's turn alone.
     loss_on_prompt: bool
-    #: ``published`` dequantises in every pass; ``tuned`` once (bitwise equal, see README).
+    #: ``published`` dequantises in every pass, ``tuned`` once: bitwise equal in training, in
+    #: generation with an adapter up to a rounding.
     plan: Literal["published", "tuned"] = "tuned"
     lora: Lora = Lora()
     qlora: Optimization
