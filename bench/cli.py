@@ -28,7 +28,7 @@ from bench.grid import cells, keys
 from bench.grid import plan as planning
 from bench.grid import study as study_module
 from bench.grid.plan import PlannedStage
-from bench.grid.store import State, Store
+from bench.grid.store import HTML, State, Store
 from bench.grid.study import Study, Suite
 from bench.records import TASKS, Cell
 from bench.run import local, provenance, runner
@@ -212,26 +212,41 @@ def _plan(options: argparse.Namespace) -> int:
 def _run(options: argparse.Namespace) -> int:
     request = _request(options)
     digests.verify(request.study, request.mirror)
-    jobs = options.jobs or len(os.sched_getaffinity(0))
-    study, results = request.study, request.store
-    with results.locked(), local.Local() as executor:
+    with request.store.locked():
         planned = _planned(request)
         stages = _chosen(request, planned)
         left = [stage for stage in stages if stage.state is not State.DONE]
-        out.print(f"{len(stages)} stages, {len(left)} to run with --jobs {jobs} (venv executor)")
-        if left:
-            provenance.write(
-                results.folder,
-                provenance.collect(
-                    study,
-                    ROOT,
-                    engine="venv",
-                    command=["bench", *sys.argv[1:]],
-                    threads=executor.threads,
-                    jobs=jobs,
-                    data=request.data,
-                ),
-            )
+        if not left and request.store.reported():
+            out.print(f"{len(stages)} stages, 0 to run; `report` shows what they gave")
+            _say_where(request)
+            return 0
+        summary = _execute(request, options, stages, left) if left else None
+        _publish(request, {stage.id: stage.key for stage in planned})
+    return 0 if summary is None or summary.ok else 1
+
+
+def _execute(
+    request: _Request,
+    options: argparse.Namespace,
+    stages: Sequence[PlannedStage],
+    left: Sequence[PlannedStage],
+) -> runner.Summary:
+    """Run what is left of the chosen stages, with its progress on the terminal."""
+    jobs = options.jobs or len(os.sched_getaffinity(0))
+    out.print(f"{len(stages)} stages, {len(left)} to run with --jobs {jobs} (venv executor)")
+    with local.Local() as executor:
+        provenance.write(
+            request.store.folder,
+            provenance.collect(
+                request.study,
+                ROOT,
+                engine="venv",
+                command=["bench", *sys.argv[1:]],
+                threads=executor.threads,
+                jobs=jobs,
+                data=request.data,
+            ),
+        )
         if any(stage.stage == planning.SCORE for stage in left):
             for language, reason in toolchain.prepare().items():
                 told = f"[yellow]{language} will not be executed:[/] {escape(reason)}"
@@ -239,8 +254,8 @@ def _run(options: argparse.Namespace) -> int:
         with live.Progress(out, left) as shown:
             summary = runner.run(
                 stages,
-                study,
-                results,
+                request.study,
+                request.store,
                 executor,
                 jobs=jobs,
                 on_event=shown.show,
@@ -250,10 +265,9 @@ def _run(options: argparse.Namespace) -> int:
                     "unsafe": options.unsafe,
                 },
             )
-        if summary.interrupted:
-            raise KeyboardInterrupt
-        _publish(request, {stage.id: stage.key for stage in planned})
-    return 0 if summary.ok else 1
+    if summary.interrupted:
+        raise KeyboardInterrupt
+    return summary
 
 
 def _report(options: argparse.Namespace) -> int:
@@ -277,7 +291,11 @@ def _publish(request: _Request, present: Mapping[str, str] | None) -> None:
 
     report = publish.publish(request.store.folder, request.study, present)
     out.print(terminal.render(report))
-    where = request.store.folder / publish.HTML
+    _say_where(request)
+
+
+def _say_where(request: _Request) -> None:
+    where = request.store.folder / HTML
     out.print(f"the whole report: {where}", soft_wrap=True, markup=False)
 
 

@@ -7,6 +7,7 @@ import hashlib
 import json
 import math
 import os
+import shutil
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -157,6 +158,23 @@ def test_a_publication_that_was_cut_short_is_settled(results: Store, moved: int)
         assert results.state(OWNER, "train", KEY) is State.DONE
     assert (final / "model" / "adapter.bin").read_text() == "new"
     assert [path.name for path in final.parent.iterdir()] == ["train"]
+
+
+def test_reports_stand_until_a_stage_comes_or_goes(results: Store) -> None:
+    finish(results)
+    assert not results.reported()
+    for name in (store.RESULTS, store.STATISTICS, store.MARKDOWN, store.HTML):
+        (results.folder / name).write_text("report")
+    assert results.reported()
+    finish(results, "other weights")
+    assert not results.reported()
+    (results.folder / store.RESULTS).write_text("report")
+    assert not results.reported(), "the other three are older than the stage"
+    for name in (store.STATISTICS, store.MARKDOWN, store.HTML):
+        (results.folder / name).write_text("report")
+    assert results.reported()
+    shutil.rmtree(results.path(OWNER, "train"))
+    assert not results.reported()
 
 
 def test_one_runner_at_a_time(results: Store) -> None:

@@ -18,7 +18,7 @@ from typing import Any
 from bench.grid.closure import Code
 from bench.grid.study import Study, canonical
 
-RECIPE = 1
+RECIPE = 2
 
 #: What each stage executes, as ``module:function``.
 ENTRIES: Mapping[str, str] = {
@@ -125,7 +125,7 @@ def decides(
             "plan": study.training.plan,
         }
     if stage == "score":
-        return {"tasks": list(tasks), "suites": whole["suites"]}
+        return {"tasks": list(tasks), "suites": whole["suites"], "scoring": whole["scoring"]}
     raise ValueError(f"unknown stage {stage}")
 
 

@@ -12,6 +12,7 @@ import dataclasses
 import errno
 import fcntl
 import hashlib
+import itertools
 import os
 import shutil
 import time
@@ -28,6 +29,8 @@ RECORD = "record.json"
 LOG = "log.txt"
 #: A folder of this name lives only until its stage is done.
 CHECKPOINTS = "checkpoints"
+#: The reports of a run, in its folder.
+RESULTS, STATISTICS, MARKDOWN, HTML = "results.json", "stats.csv", "report.md", "report.html"
 _KEY = "key.txt"
 _LOCK = ".lock"
 _LOCK_WAIT_S = 5.0
@@ -213,6 +216,21 @@ class Store:
                     self.publish(owner, work.name.removesuffix(".partial"))
             for replaced in self.folder.glob(f"{pattern}/*.replaced"):
                 shutil.rmtree(replaced, ignore_errors=True)
+
+    def reported(self) -> bool:
+        """Whether the reports are there and no stage has come or gone since.
+
+        Folders tell it: one that gains or loses an entry is newer than the reports.
+        """
+        try:
+            made_ns = min(
+                (self.folder / name).stat().st_mtime_ns
+                for name in (RESULTS, STATISTICS, MARKDOWN, HTML)
+            )
+            folders = itertools.chain(*(self.folder.glob(f"{top}/**/") for top in ("bases", "cells")))
+            return all(path.stat().st_mtime_ns <= made_ns for path in folders)
+        except OSError:
+            return False
 
     @contextlib.contextmanager
     def locked(self) -> Iterator[None]:

@@ -147,6 +147,17 @@ class Suite(_Table):
     max_problems_per_track: pydantic.PositiveInt | None = None
 
 
+class Scoring(_Table):
+    """Metrics beyond those that every study has: they need a JVM, .NET, a model or a server."""
+
+    metrics: tuple[
+        Literal[
+            "pmd", "checkstyle", "roslyn", "cognitive", "sonar", "bertscore", "side", "judge"
+        ],
+        ...,
+    ] = ()
+
+
 class Study(_Table):
     """A grid with everything that decides it."""
 
@@ -163,6 +174,7 @@ class Study(_Table):
     suites: tuple[Suite, ...]
     training: Training
     decoding: Decoding
+    scoring: Scoring = Scoring()
 
     def base(self, size: str) -> TinyBase | HubBase:
         """The base model of a size."""

@@ -6,13 +6,10 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from bench.analysis import comparisons
-from bench.grid.store import write_atomic, writing
+from bench.grid.store import HTML, MARKDOWN, RESULTS, STATISTICS, write_atomic, writing
 from bench.grid.study import Study
 from bench.report import content, folder, page, results
 from bench.report.document import Report
-
-RESULTS, STATISTICS = "results.json", "stats.csv"
-MARKDOWN, HTML = "report.md", "report.html"
 
 
 def publish(path: Path, study: Study, keys: Mapping[str, str] | None = None) -> Report:

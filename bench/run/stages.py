@@ -113,7 +113,10 @@ def score(job: Job, work: Path, meter: Meter, progress: Progress) -> StageResult
     progress(total - 1, total, "score")
     with meter.phase("score"):
         scores = score.score(
-            problems, generations, verdicts, options=score.Options(_principal(problems))
+            problems,
+            generations,
+            verdicts,
+            options=score.Options(_principal(problems), job.study.scoring.metrics),
         )
     for (suite, track), table in scores.tables.items():
         name = f"{suite}.{track.task}-{track.language}.csv"

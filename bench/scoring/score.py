@@ -27,9 +27,13 @@ SUMMARY_SIMILARITY = ("bleu", "chrf", "rouge_l", "meteor")
 
 @dataclasses.dataclass(frozen=True, slots=True)
 class Options:
-    """``principal``: the suite whose scores have the plain keys, per track."""
+    """``principal``: the suite whose scores have the plain keys, per track.
+
+    ``metrics``: those that the study asks for beyond the ones that every study has.
+    """
 
     principal: Mapping[Track, str]
+    metrics: tuple[str, ...] = ()
 
 
 def score(
@@ -50,7 +54,7 @@ def score(
     """
     outputs = _paired(problems, generations)
     absent: dict[Place, str] = {}
-    for name, wanted, arguments in _plan(outputs):
+    for name, wanted, arguments in _plan(outputs, options.metrics):
         _measure(name, wanted, arguments, absent)
     for output in outputs:
         _grade(output, verdicts)
@@ -90,7 +94,7 @@ def _paired(
 
 
 def _plan(
-    outputs: Sequence[Output],
+    outputs: Sequence[Output], further: Sequence[str]
 ) -> Iterable[tuple[str, list[Output], Callable[[list[Output]], dict[str, Any]]]]:
     """Each metric with the outputs it applies to and its options for them."""
     texts = [output for output in outputs if output.problem.track.task == SUMMARIZATION]
@@ -106,6 +110,14 @@ def _plan(
         yield name, list(outputs), lambda _: {}
     for name in ("rouge_l", "meteor", "meteor_wordnet", "embedding_similarity"):
         yield name, texts, lambda _: {}
+    yield from _further(codes, texts, further)
+
+
+def _further(
+    codes: Sequence[Output], texts: Sequence[Output], names: Sequence[str]
+) -> Iterable[tuple[str, list[Output], Callable[[list[Output]], dict[str, Any]]]]:
+    """The metrics that only some studies ask for, see ``bench.grid.study.Scoring``."""
+    yield from ()
 
 
 def _file_names(outputs: Sequence[Output]) -> list[str]:

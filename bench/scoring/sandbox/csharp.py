@@ -18,7 +18,7 @@ from bench.scoring.sandbox.dotnet import DotNet
 from bench.scoring.sandbox.jail import Jail
 from bench.scoring.sandbox.limits import MIB, JailResult, Limits
 
-SAMPLE_LIMITS = Limits(cpu_s=4, wall_s=40, memory_bytes=768 * MIB, processes=64, open_files=256)
+SAMPLE_LIMITS = Limits(cpu_s=3, wall_s=40, memory_bytes=768 * MIB, processes=64, open_files=256)
 COMPILER_LIMITS = Limits(
     cpu_s=600,
     wall_s=900,
@@ -28,7 +28,7 @@ COMPILER_LIMITS = Limits(
     channel_bytes=256 * MIB,
 )
 #: One collector thread, no diagnostics port, no second tier for what runs once.
-_ENVIRONMENT = {
+ENVIRONMENT = {
     "DOTNET_gcServer": "0",
     "DOTNET_EnableDiagnostics": "0",
     "DOTNET_EnableWriteXorExecute": "0",  # it maps a file larger than any limit on files
@@ -71,7 +71,7 @@ def compile_units(jail: Jail, net: DotNet, units: Sequence[Unit]) -> list[Compil
             net.command("Compile", *net.references),
             stdin=request,
             mounts=net.mounts,
-            environment=_ENVIRONMENT,
+            environment=ENVIRONMENT,
             limits=COMPILER_LIMITS,
         )
 
@@ -88,7 +88,7 @@ def run_cases(
         net.command("Run"),
         stdin=head + binary.arguments(arguments(check), kinds),
         mounts=net.mounts,
-        environment=_ENVIRONMENT | _HEAP,
+        environment=ENVIRONMENT | _HEAP,
         limits=SAMPLE_LIMITS,
     )
     total = len(check["cases"])

@@ -22,7 +22,7 @@ from bench.scoring.sandbox.limits import MIB, JailResult, Limits
 
 _FLAGS = ("-XX:TieredStopAtLevel=1", "-XX:+UseSerialGC", "-XX:-UsePerfData", "-Xshare:auto")
 _HEAP = ("-Xmx256m", "-Xss4m")
-SAMPLE_LIMITS = Limits(cpu_s=4, wall_s=40, memory_bytes=768 * MIB, processes=64, open_files=256)
+SAMPLE_LIMITS = Limits(cpu_s=3, wall_s=40, memory_bytes=768 * MIB, processes=64, open_files=256)
 COMPILER_LIMITS = Limits(
     cpu_s=600,
     wall_s=900,
