@@ -6,7 +6,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from bench.scoring.sandbox import binary, values
+from bench.data import casetypes
+from bench.scoring.sandbox import binary
 from bench.scoring.sandbox.binary import OPAQUE, Reader
 
 plain = st.recursive(
@@ -30,11 +31,11 @@ def test_values_survive(value):
 
 
 def test_types_decide_the_form():
-    char = values.parse("list[char]")
+    char = casetypes.parse("list[char]")
     assert binary.write(["a"], char) == b"l\0\0\0\1c\0a"
-    assert binary.write({"type": "char", "value": "a"}, values.parse("any")) == b"c\0a"
-    assert binary.write({1: "x"}, values.parse("map[int,char]"))[:5] == b"m\0\0\0\1"
-    assert binary.write(None, values.parse("optional[int]")) == b"n"
+    assert binary.write({"type": "char", "value": "a"}, casetypes.parse("any")) == b"c\0a"
+    assert binary.write({1: "x"}, casetypes.parse("map[int,char]"))[:5] == b"m\0\0\0\1"
+    assert binary.write(None, casetypes.parse("optional[int]")) == b"n"
 
 
 def test_lists_within_sets_become_hashable():

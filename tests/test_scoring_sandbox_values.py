@@ -6,23 +6,9 @@ import math
 
 import pytest
 
+from bench.data.casetypes import parse
 from bench.scoring.sandbox import values
-from bench.scoring.sandbox.values import parse, same, value
-
-
-@pytest.mark.parametrize(
-    "text", ["int", "list[int]", "map[str,list[map[int,float]]]", "optional[set[char]]", "any"]
-)
-def test_types_read_as_they_print(text):
-    assert str(parse(text)) == text
-
-
-@pytest.mark.parametrize(
-    "text", ["", "integer", "list", "list[]", "map[int]", "int[int]", "list[int"]
-)
-def test_what_is_not_a_type(text):
-    with pytest.raises(ValueError, match="type"):
-        parse(text)
+from bench.scoring.sandbox.values import same, value
 
 
 @pytest.mark.parametrize(

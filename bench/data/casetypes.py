@@ -24,13 +24,13 @@ _BITS = {"int": 31, "long": 63}
 
 @dataclasses.dataclass(frozen=True, slots=True)
 class CaseType:
-    """A parsed type: its name and its parameters."""
+    """A parsed type: its name and the types of its members."""
 
     name: str
-    parameters: tuple[CaseType, ...] = ()
+    of: tuple[CaseType, ...] = ()
 
     def __str__(self) -> str:
-        inner = ",".join(map(str, self.parameters))
+        inner = ",".join(map(str, self.of))
         return f"{self.name}[{inner}]" if inner else self.name
 
 
@@ -77,11 +77,11 @@ def mismatch(value: Any, kind: CaseType) -> str | None:
     if kind.name == "any":
         return None
     if kind.name == "optional":
-        return None if value is None else mismatch(value, kind.parameters[0])
+        return None if value is None else mismatch(value, kind.of[0])
     if kind.name in ("list", "set") and isinstance(value, list):
-        return next(filter(None, (mismatch(item, kind.parameters[0]) for item in value)), None)
+        return next(filter(None, (mismatch(item, kind.of[0]) for item in value)), None)
     if kind.name == "map" and isinstance(value, dict):
-        key, item = kind.parameters
+        key, item = kind.of
         problems = (_key_mismatch(name, key) or mismatch(value[name], item) for name in value)
         return next(filter(None, problems), None)
     return None if _is_scalar(value, kind.name) else f"{value!r} is not {kind}"

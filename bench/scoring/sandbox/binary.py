@@ -12,8 +12,8 @@ import struct
 from collections.abc import Sequence
 from typing import Any, Final
 
+from bench.data.casetypes import CaseType
 from bench.scoring.sandbox.cases import Answer
-from bench.scoring.sandbox.values import Type
 
 READY, LOADED, VALUE, RAISED, RETURNED = 1, 2, 3, 4, 5
 _INT64 = range(-(2**63), 2**63)
@@ -41,7 +41,7 @@ def integer(value: int) -> bytes:
     return struct.pack(">i", value)
 
 
-def write(value: Any, kind: Type | None = None) -> bytes:
+def write(value: Any, kind: CaseType | None = None) -> bytes:
     """The bytes of a value that has the given type (see ``values.value``)."""
     name = kind.name if kind is not None else "any"
     of = kind.of if kind is not None else ()
@@ -63,7 +63,7 @@ def write(value: Any, kind: Type | None = None) -> bytes:
         return b"s" + _units(value)
     if isinstance(value, dict):
         if name == "any" and value.keys() == {"type", "value"}:  # an element of a given type
-            return write(value["value"], Type(value["type"]))
+            return write(value["value"], CaseType(value["type"]))
         keys, items = of or (None, None)
         pairs = [write(key, keys) + write(item, items) for key, item in value.items()]
         return b"m" + integer(len(value)) + b"".join(pairs)
@@ -78,7 +78,7 @@ def _units(value: str) -> bytes:
     return integer(len(data) // 2) + data
 
 
-def arguments(given: Sequence[Sequence[Any]], kinds: Sequence[Type]) -> bytes:
+def arguments(given: Sequence[Sequence[Any]], kinds: Sequence[CaseType]) -> bytes:
     """The arguments of every call: how many calls, then per call how many values and them."""
     calls = [integer(len(call)) + b"".join(map(write, call, kinds)) for call in given]
     return integer(len(given)) + b"".join(calls)

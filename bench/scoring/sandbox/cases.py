@@ -10,6 +10,7 @@ import dataclasses
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from bench.data import casetypes
 from bench.records import Verdict
 from bench.scoring.sandbox import values
 from bench.scoring.sandbox.limits import JailResult
@@ -34,7 +35,7 @@ class Answer:
 
 def arguments(check: Mapping[str, Any]) -> list[list[Any]]:
     """The arguments of every test case as Python values of the declared types."""
-    kinds = [values.parse(text) for text in check["types"]["args"]]
+    kinds = [casetypes.parse(text) for text in check["types"]["args"]]
     return [
         [values.value(kind, data) for kind, data in zip(kinds, case["args"], strict=True)]
         for case in check["cases"]
@@ -42,7 +43,7 @@ def arguments(check: Mapping[str, Any]) -> list[list[Any]]:
 
 
 def mismatch(
-    kind: values.Type,
+    kind: casetypes.CaseType,
     case: Mapping[str, Any],
     answer: Answer,
     relative: float = values.RELATIVE,
@@ -73,7 +74,7 @@ def verdict(
 ) -> Verdict:
     """Judge the answers of a program that did start. Fewer answers than cases: it ended early."""
     cases = check["cases"]
-    kind = values.parse(check["types"]["result"])
+    kind = casetypes.parse(check["types"]["result"])
     relative = float(check.get("relative_tolerance", values.RELATIVE))
     problems = [mismatch(kind, *pair, relative) for pair in zip(cases, answers, strict=False)]
     held = problems.count(None)

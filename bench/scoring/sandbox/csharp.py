@@ -10,8 +10,9 @@ import re
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from bench.data import casetypes
 from bench.records import Verdict
-from bench.scoring.sandbox import binary, values
+from bench.scoring.sandbox import binary
 from bench.scoring.sandbox.batch import Compiled, Unit, compile_batch, started
 from bench.scoring.sandbox.cases import arguments, said, verdict
 from bench.scoring.sandbox.dotnet import DotNet
@@ -82,7 +83,7 @@ def run_cases(
     jail: Jail, net: DotNet, id_: str, check: Mapping[str, Any], assembly: bytes
 ) -> Verdict:
     """Call a compiled sample with the arguments of every case and judge what it answers."""
-    kinds = [values.parse(text) for text in check["types"]["args"]]
+    kinds = [casetypes.parse(text) for text in check["types"]["args"]]
     head = binary.integer(len(assembly)) + assembly + binary.text(check["entry"])
     end = jail.run(
         net.command("Run"),

@@ -12,8 +12,9 @@ import secrets
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from bench.data import casetypes
 from bench.records import Verdict
-from bench.scoring.sandbox import binary, values
+from bench.scoring.sandbox import binary
 from bench.scoring.sandbox.batch import Compiled, Unit, compile_batch, started
 from bench.scoring.sandbox.cases import MEMORY_ERRORS, arguments, said, verdict
 from bench.scoring.sandbox.jail import Jail
@@ -88,7 +89,7 @@ def run_cases(
     jail: Jail, jdk: Jdk, id_: str, check: Mapping[str, Any], classes: Classes
 ) -> Verdict:
     """Call a compiled sample with the arguments of every case and judge what it answers."""
-    kinds = [values.parse(text) for text in check["types"]["args"]]
+    kinds = [casetypes.parse(text) for text in check["types"]["args"]]
     body = binary.arguments(arguments(check), kinds)
     end = _run(jail, jdk, classes, b"\1" + binary.text(check["entry"]) + body, bytes(16))
     total = len(check["cases"])

@@ -1,62 +1,20 @@
 """Typed values of language-neutral test cases: reading the JSON form, comparing results.
 
-Types: ``int``, ``long``, ``float``, ``bool``, ``str``, ``char``, ``any``, ``list[T]``,
-``map[K,V]``, ``set[T]``, ``optional[T]``. In JSON a map is an object, or a list of pairs
-where its keys are not text; a set is a list.
+The types are those of ``bench.data.casetypes``. In JSON a map is an object, or a list of
+pairs where its keys are not text; a set is a list.
 """
 
 from __future__ import annotations
 
-import dataclasses
-import functools
 import math
 from typing import Any
 
-_PLAIN = frozenset({"int", "long", "float", "bool", "str", "char", "any"})
-_ARITY = {"list": 1, "set": 1, "optional": 1, "map": 2}
+from bench.data.casetypes import CaseType
+
 RELATIVE, ABSOLUTE = 1e-6, 1e-9
 
 
-@dataclasses.dataclass(frozen=True, slots=True)
-class Type:
-    """A type by name, with the types of its members."""
-
-    name: str
-    of: tuple[Type, ...] = ()
-
-    def __str__(self) -> str:
-        return f"{self.name}[{','.join(map(str, self.of))}]" if self.of else self.name
-
-
-@functools.cache
-def parse(text: str) -> Type:
-    """Read a type such as ``map[str,list[int]]``.
-
-    Raises:
-        ValueError: not a type.
-    """
-    name, bracket, rest = text.strip().partition("[")
-    if not bracket and name in _PLAIN:
-        return Type(name)
-    if _ARITY.get(name) is None or not rest.endswith("]"):
-        raise ValueError(f"not a type: {text!r}")
-    members = _split(rest[:-1])
-    if len(members) != _ARITY[name]:
-        raise ValueError(f"{name} takes {_ARITY[name]} types: {text!r}")
-    return Type(name, tuple(map(parse, members)))
-
-
-def _split(text: str) -> list[str]:
-    parts, depth, start = [], 0, 0
-    for position, sign in enumerate(text):
-        depth += (sign == "[") - (sign == "]")
-        if sign == "," and depth == 0:
-            parts.append(text[start:position])
-            start = position + 1
-    return [*parts, text[start:]]
-
-
-def value(kind: Type, data: Any) -> Any:
+def value(kind: CaseType, data: Any) -> Any:
     """The Python value of JSON ``data``: dict, set, float where the type says so.
 
     Raises:
@@ -89,13 +47,13 @@ def value(kind: Type, data: Any) -> Any:
     return _expect(data, int, kind)
 
 
-def _expect(data: Any, kinds: type | tuple[type, ...], kind: Type) -> Any:
+def _expect(data: Any, kinds: type | tuple[type, ...], kind: CaseType) -> Any:
     if not isinstance(data, kinds):
         raise ValueError(f"{data!r} is not a {kind}")
     return data
 
 
-def _key(kind: Type, data: Any) -> Any:
+def _key(kind: CaseType, data: Any) -> Any:
     """A map's key: JSON objects have text keys, whatever the type."""
     if isinstance(data, str) and kind.name in ("int", "long"):
         return int(data)
@@ -110,7 +68,7 @@ def _hashable(item: Any) -> Any:
     return tuple(map(_hashable, item)) if isinstance(item, list) else item
 
 
-def same(kind: Type, expected: Any, actual: Any, relative: float = RELATIVE) -> bool:
+def same(kind: CaseType, expected: Any, actual: Any, relative: float = RELATIVE) -> bool:
     """Whether a result is the expected one. Both are Python values of exact types.
 
     Numbers that a language writes as an integer pass for a float; a float never passes
@@ -155,7 +113,7 @@ def _close(expected: float, actual: float, relative: float) -> bool:
 
 
 def _same_sets(
-    kind: Type, expected: set[Any], actual: set[Any] | frozenset[Any], relative: float
+    kind: CaseType, expected: set[Any], actual: set[Any] | frozenset[Any], relative: float
 ) -> bool:
     member = kind.of[0]
     if len(expected) != len(actual):
@@ -164,7 +122,7 @@ def _same_sets(
 
 
 def _same_maps(
-    kind: Type, expected: dict[Any, Any], actual: dict[Any, Any], relative: float
+    kind: CaseType, expected: dict[Any, Any], actual: dict[Any, Any], relative: float
 ) -> bool:
     keys, items = kind.of
     if len(expected) != len(actual):
