@@ -132,6 +132,17 @@ def test_a_cell_that_ran_out_of_memory_stays_in_the_grid(content):
     assert (score["outcome"], score["wall_s"]) == ("skipped", None)
 
 
+def test_the_seconds_of_continued_work_are_said_to_be_a_part(folder, tmp_path):
+    copy = shutil.copytree(folder, tmp_path / "run")
+    path = copy / "cells" / "mt-qlora-2m" / "multi-task" / "train" / "record.json"
+    record = json.loads(path.read_text())
+    record["details"]["resumed"] = True
+    path.write_text(json.dumps(record))
+    notes = results.results(run_folder.read(copy, SMOKE))["notes"]
+    assert notes["cpu_s"].startswith("1 of ")
+    assert "last attempt alone" in notes["cpu_s"]
+
+
 def test_a_folder_where_nothing_ran_is_a_grid_of_skipped_cells(tmp_path):
     content = results.results(run_folder.read(tmp_path, SMOKE))
     assert fits(content, SCHEMA)

@@ -37,7 +37,7 @@ def build(results: Results, comparisons: Sequence[Comparison], study: Study) -> 
         Section("Scores", (LEGEND,), tuple(tables)),
         Section(
             "Costs",
-            tuple(note for name, note in results["notes"].items() if name == "wall_s"),
+            tuple(note for name, note in results["notes"].items() if name.endswith("_s")),
             (costs.cost_table(results, scores),),
             costs.charts(results, scores, study.tasks),
         ),

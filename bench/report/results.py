@@ -230,6 +230,12 @@ def _run_notes(run: Run) -> dict[str, str]:
             f"{disturbed} of {len(run.records)} stages waited for cores that other work held: "
             "compare their CPU seconds, not their wall seconds"
         )
+    resumed = sum(bool(record.details.get("resumed")) for record in run.records.values())
+    if resumed:
+        notes["cpu_s"] = (
+            f"{resumed} of {len(run.records)} stages continued interrupted work: their seconds "
+            "are those of the last attempt alone"
+        )
     return notes
 
 
