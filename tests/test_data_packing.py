@@ -2,16 +2,23 @@
 
 from __future__ import annotations
 
+import functools
+import hashlib
 import itertools
+import random
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 
-from bench.data import packing
+from bench.data import codexglue, packing, rows
 from bench.data.packing import IGNORED, Document, PackedRows, best_fit_decreasing, pack
+from bench.data.prompts import Prompts
+from bench.data.sources import locate
 from bench.errors import BenchError
+from bench.grid import study
+from bench.records import TRACKS
 
 PAD, EOS = 1, 2
 
@@ -43,12 +50,22 @@ def segments(rows: PackedRows):
                 yield ids[start:end], labels[start:end]
 
 
+def teaching(documents, row_tokens):
+    """Those whose first target is not cut away."""
+    return [d for d in documents if d.loss_start < min(len(d.tokens), row_tokens)]
+
+
 @given(corpora(), st.integers(2, 40))
 def test_isolated_rows_hold_every_document_once_and_whole(documents, row_tokens):
+    taught = teaching(documents, row_tokens)
+    if not taught:
+        with pytest.raises(BenchError, match="no document has a target"):
+            pack(documents, row_tokens, "isolated", PAD, EOS)
+        return
     rows = pack(documents, row_tokens, "isolated", PAD, EOS)
     found = {int(ids[0]): (ids, labels) for ids, labels in segments(rows)}
-    assert len(found) == len(documents)
-    for document in documents:
+    assert len(found) == len(taught)
+    for document in taught:
         ids, labels = found[int(document.tokens[0])]
         kept = document.tokens[:row_tokens]
         assert ids.tolist() == kept.tolist()
@@ -59,6 +76,7 @@ def test_isolated_rows_hold_every_document_once_and_whole(documents, row_tokens)
 
 @given(corpora(), st.integers(2, 40))
 def test_isolated_counts_add_up(documents, row_tokens):
+    assume(teaching(documents, row_tokens))
     rows = pack(documents, row_tokens, "isolated", PAD, EOS)
     total = sum(document.tokens.size for document in documents)
     assert rows.tokens.real + rows.dropped_tokens == total
@@ -108,6 +126,120 @@ def test_published_buffers_end_where_trl_ends_them(monkeypatch):
     odd = pack(documents[:3], 4, "published", PAD, EOS)
     assert odd.input_ids.reshape(-1).tolist() == one + two[:4]  # the second buffer's tail is gone
     assert odd.dropped_tokens == 2
+
+
+@given(corpora(), st.integers(2, 25), st.integers(0, 9))
+def test_published_rows_are_shuffled_within_their_buffers_by_the_seed(documents, row_tokens, seed):
+    plain, mixed = [], []
+    for found, given_seed in ((plain, None), (mixed, seed)):
+        try:
+            made = pack(documents, row_tokens, "published", PAD, EOS, given_seed)
+        except BenchError:
+            return
+        found += [tuple(row) for row in made.input_ids.tolist()]
+        assert (made.labels[made.labels != IGNORED] == made.input_ids[made.labels != IGNORED]).all()
+    assert sorted(plain) == sorted(mixed)
+    random.seed(seed)
+    random.shuffle(plain)  # one buffer: these documents are far too short for two
+    assert plain == mixed
+
+
+# the study's packing on real rows
+
+#: Rows of 64 tokens: TRL's buffer then ends after 235,930 characters, several times here.
+ROW_TOKENS = 64
+#: SHA-256 of the rows (int32, little-endian) that TRL 0.9.6's own ``ConstantLengthDataset``
+#: gave for these very texts and this tokenizer after ``random.seed(42)``, and their number.
+TRL_ROWS = (6938, "de6904c06b5b0d9cfdaf4afa09d42a4b4acb05410c71b95783fba0b84b7a6de0")
+
+
+@pytest.fixture(scope="module")
+def real(mirror):
+    """Real samples of all six tracks, more than two buffers of them."""
+    find = functools.partial(locate, mirror=mirror)
+    return [
+        sample for track in TRACKS for sample in codexglue.samples(track, "valid", find)[0][:90]
+    ]
+
+
+@pytest.fixture(scope="module")
+def kit_tokenizer(real):
+    """The kit's tokenizer and chat template: by vocabulary, learned from the samples."""
+    tokenizer = pytest.importorskip("bench.train.tokenizer")
+    wording = Prompts.load("kit")
+
+    @functools.cache
+    def make(vocabulary):
+        chats = (turn["content"] for one in real for turn in wording.with_answer(one))
+        return tokenizer.train_tokenizer(chats, vocabulary)
+
+    return make
+
+
+def as_trl_packs(texts, tokenizer, row_tokens):
+    """Rows as TRL 0.9.6 gives them, computed by hand: text by text, token by token.
+
+    Its defaults: 3.6 characters a token and 1,024 rows decide when a buffer is full, an end
+    of text after every document, no partial rows, and a shuffle by the global generator.
+    """
+    found, held, rows_of_buffer, row = [], 0.0, [], []
+
+    def empty_the_buffer():
+        random.shuffle(rows_of_buffer)
+        found.extend(rows_of_buffer)
+        rows_of_buffer.clear()
+        row.clear()
+
+    for text in texts:
+        if held >= 3.6 * 1024 * row_tokens:
+            empty_the_buffer()
+            held = 0.0
+        held += len(text)
+        for token in [*tokenizer.encode(text), tokenizer.eos_token_id]:
+            row.append(token)
+            if len(row) == row_tokens:
+                rows_of_buffer.append(tuple(row))
+                row.clear()
+    empty_the_buffer()
+    return found
+
+
+def published(samples, tokenizer, row_tokens, seed=42):
+    protocol = study.load("smoke").training.model_copy(
+        update={"packing": "published", "row_tokens": row_tokens, "loss_on_prompt": True}
+    )
+    return rows.packed_rows(
+        {"train": samples}, Prompts.load("kit"), tokenizer, protocol, seed, None
+    )["train"]
+
+
+@pytest.mark.parametrize("row_tokens", [ROW_TOKENS, 512])
+def test_published_rows_of_real_samples_are_trls_row_by_row(real, kit_tokenizer, row_tokens):
+    tokenizer, wording = kit_tokenizer(1024), Prompts.load("kit")
+    made = published(real, tokenizer, row_tokens)
+    order = np.random.default_rng(42).permutation(len(real))
+    texts = [
+        tokenizer.apply_chat_template(wording.with_answer(real[index]), tokenize=False)
+        for index in order
+    ]
+    random.seed(42)
+    expected = as_trl_packs(texts, tokenizer, row_tokens)
+    assert len(made) == len(expected) > 100
+    for number, (row, wanted) in enumerate(zip(made.input_ids.tolist(), expected, strict=True)):
+        assert row == list(wanted), f"row {number}"
+    assert (made.labels == made.input_ids).all()
+    assert (made.position_ids == np.arange(row_tokens)).all()
+    buffers = sum(map(len, texts)) / (row_tokens * 3.6 * 1024)
+    assert buffers > 2 or row_tokens == 512, "several buffers"
+    all_tokens = sum(len(tokenizer.encode(text)) + 1 for text in texts)
+    assert made.tokens.real + made.dropped_tokens == all_tokens
+
+
+def test_published_rows_equal_those_that_trl_itself_made(real, kit_tokenizer):
+    """Without merges (259 entries: the bytes and the special tokens) ids depend on no library."""
+    made = published(real, kit_tokenizer(259), ROW_TOKENS)
+    digest = hashlib.sha256(made.input_ids.astype("<i4").tobytes()).hexdigest()
+    assert (len(made), digest) == TRL_ROWS
 
 
 def test_published_loss_covers_every_token_of_the_study():

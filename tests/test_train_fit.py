@@ -440,6 +440,15 @@ def test_early_stopping_needs_something_to_watch(trained, packed, tmp_path):
         trained(tmp_path, QLORA, protocol(early_stopping=stopping))
 
 
+@pytest.mark.parametrize("method", [QLORA, FULL])
+def test_a_loss_that_is_not_a_number_ends_the_training(random_base, packed, tmp_path, method):
+    base, tokens = bases.load(random_base, methods.quantizes(method), "cpu")
+    base.model.norm.weight.data.fill_(float("nan"))
+    with pytest.raises(BenchError, match="diverged: loss is nan at step"):
+        fit.train(base, tokens, packed, protocol(), method, 42, tmp_path)
+    assert not (tmp_path / "model").exists()
+
+
 def test_rows_per_step_must_divide(trained, tmp_path):
     training = protocol()
     odd = training.qlora.model_copy(update={"rows_per_micro_batch": 3})

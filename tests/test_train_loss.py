@@ -128,7 +128,7 @@ def test_micro_batches_add_up_to_the_whole_batch():
     torch.testing.assert_close(gradients(ours), gradients(at_once), rtol=1e-3, atol=1e-5)
 
 
-@pytest.mark.parametrize("count", [None, 5])
+@pytest.mark.parametrize("count", [None, 5, 0, torch.tensor(0)], ids=str)
 def test_a_batch_without_targets_costs_and_teaches_nothing(count):
     _, ours = pair("tied")
     output = ours(**batch_of(ignored=2), num_items_in_batch=count)

@@ -3,7 +3,9 @@
 ``published`` is what the study's trainer did (TRL 0.9.6, ``packing=True``, its
 ``ConstantLengthDataset``): the documents of a buffer are joined, each followed by the
 end-of-text token, and cut every ``row_tokens`` tokens. A document may be cut anywhere and
-attention runs across documents; what is left at a buffer's end is dropped.
+attention runs across documents; what is left at a buffer's end is dropped. The rows of a
+buffer are then shuffled, there by Python's generator as it happened to stand, here by the
+same generator seeded: the rows are those of TRL after ``random.seed(seed)``.
 
 ``isolated`` keeps every document whole and alone: documents are laid into rows by best-fit
 decreasing and ``position_ids`` restart with each, which is how transformers tells packed
@@ -13,6 +15,7 @@ sequences apart when no attention mask is given.
 from __future__ import annotations
 
 import dataclasses
+import random
 from collections.abc import Iterator, Sequence
 from typing import Literal
 
@@ -68,23 +71,30 @@ class PackedRows:
 
 
 def pack(
-    documents: Sequence[Document], row_tokens: int, mode: Mode, pad_id: int, eos_id: int
+    documents: Sequence[Document],
+    row_tokens: int,
+    mode: Mode,
+    pad_id: int,
+    eos_id: int,
+    shuffle_seed: int | None = None,
 ) -> PackedRows:
     """Lay documents into rows of ``row_tokens`` tokens; the same input gives the same rows.
 
     ``eos_id`` is appended to each document in ``published`` (the template's own end-of-turn
     token already closes a document in ``isolated``); ``pad_id`` fills rows in ``isolated``.
-    The order of the documents matters in ``published``: shuffle them before.
+    The order of the documents matters in ``published``: shuffle them before. Its rows are
+    shuffled by ``shuffle_seed`` within their buffers; None leaves them as they were cut.
 
     Raises:
-        BenchError: no documents, an empty one, or (``published``) not one full row of tokens.
+        BenchError: no documents, an empty one, (``isolated``) none with a target inside a row,
+            or (``published``) not one full row of tokens.
     """
     if row_tokens < 2:
         raise BenchError(f"rows of {row_tokens} tokens", hint="training.row_tokens must be ≥ 2")
     if not documents or any(document.tokens.size == 0 for document in documents):
         raise BenchError("nothing to pack", hint="every document needs at least one token")
     if mode == "published":
-        return _published(documents, row_tokens, eos_id)
+        return _published(documents, row_tokens, eos_id, shuffle_seed)
     return _isolated(documents, row_tokens, pad_id)
 
 
@@ -99,10 +109,14 @@ def _buffers(documents: Sequence[Document], limit: float) -> Iterator[Sequence[D
     yield documents[start:]
 
 
-def _published(documents: Sequence[Document], row_tokens: int, eos_id: int) -> PackedRows:
+def _published(
+    documents: Sequence[Document], row_tokens: int, eos_id: int, seed: int | None
+) -> PackedRows:
     ids: list[Ids] = []
     labels: list[Ids] = []
     cut = dropped = 0
+    # One generator over all buffers, as TRL's: its draws depend on the numbers of rows alone.
+    generator = random.Random(seed)  # noqa: S311
     for buffer in _buffers(documents, row_tokens * BUFFER_CHARACTERS_PER_TOKEN * BUFFER_ROWS):
         lengths = np.array([document.tokens.size + 1 for document in buffer])
         ends = np.cumsum(lengths)
@@ -112,8 +126,11 @@ def _published(documents: Sequence[Document], row_tokens: int, eos_id: int) -> P
         targets = stream.copy()
         targets[_slots(ends - lengths, np.array([d.loss_start for d in buffer]))] = IGNORED
         kept = stream.size // row_tokens * row_tokens
-        ids.append(stream[:kept].reshape(-1, row_tokens))
-        labels.append(targets[:kept].reshape(-1, row_tokens))
+        order = list(range(kept // row_tokens))
+        if seed is not None:
+            generator.shuffle(order)
+        ids.append(stream[:kept].reshape(-1, row_tokens)[order])
+        labels.append(targets[:kept].reshape(-1, row_tokens)[order])
         dropped += stream.size - kept
         cut += int(
             np.sum(((ends - lengths) // row_tokens != (ends - 1) // row_tokens) | (ends > kept))
@@ -132,16 +149,24 @@ def _published(documents: Sequence[Document], row_tokens: int, eos_id: int) -> P
 
 def _isolated(documents: Sequence[Document], row_tokens: int, pad_id: int) -> PackedRows:
     full = np.array([document.tokens.size for document in documents])
-    lengths = np.minimum(full, row_tokens)
+    # One that is cut before its first target teaches nothing, and a step of such rows alone
+    # has no loss: it is left out and counted among the dropped.
+    taught = [d for d in documents if d.loss_start < min(d.tokens.size, row_tokens)]
+    if not taught:
+        raise BenchError(
+            f"no document has a target within {row_tokens} tokens",
+            hint="raise training.row_tokens: the prompts alone are longer",
+        )
+    lengths = np.minimum([document.tokens.size for document in taught], row_tokens)
     row_of, offset_of, rows = best_fit_decreasing(lengths, row_tokens)
     starts = row_of * row_tokens + offset_of
     slots = _slots(starts, lengths)
     input_ids = np.full(rows * row_tokens, pad_id, dtype=np.int32)
     labels = np.full(rows * row_tokens, IGNORED, dtype=np.int32)
-    pieces = [document.tokens[:row_tokens] for document in documents]
+    pieces = [document.tokens[:row_tokens] for document in taught]
     input_ids[slots] = labels[slots] = np.concatenate(pieces)
     # A document's first token follows nothing of its own, so it is never a target.
-    prompts = np.clip(np.array([document.loss_start for document in documents]), 1, lengths)
+    prompts = np.clip(np.array([document.loss_start for document in taught]), 1, lengths)
     labels[_slots(starts, prompts)] = IGNORED
     # Padding counts from 0 again, as if it were one more document: no document sees it.
     used = np.zeros(rows, dtype=np.int64)

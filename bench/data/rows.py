@@ -2,6 +2,8 @@
 
 A prompt is tokenized by itself and the answer after it, so that training continues exactly
 the token ids that generation starts from, and the loss can begin at the answer's first one.
+``published`` rows with the loss on every token hold the ids of the whole chat tokenized as
+one text, since that is what the study's trainer did.
 """
 
 from __future__ import annotations
@@ -23,7 +25,7 @@ from bench.errors import BenchError
 from bench.grid.study import Training
 from bench.records import Sample, Tokens
 
-RECIPE = 1
+RECIPE = 2
 _ARRAYS = ("input_ids", "position_ids", "labels")
 #: Texts tokenized at once: bounds the memory, the result is the same for any number.
 _BATCH = 10_000
@@ -85,6 +87,24 @@ def documents(
     ]
 
 
+def whole_chats(
+    samples: Sequence[Sample], prompts: Prompts, tokenizer: ChatTokenizer
+) -> list[Document]:
+    """One document per sample as TRL 0.9.6 reads a text column: the chat tokenized at once.
+
+    It asks the tokenizer for its special tokens too; Qwen's and the tiny bases' add none.
+    """
+    texts = [
+        str(tokenizer.apply_chat_template(prompts.with_answer(sample), tokenize=False))
+        for sample in samples
+    ]
+    encoded = _tokenized(texts, tokenizer, special=True)
+    return [
+        Document(np.array(ids, dtype=np.int32), 0, len(text))
+        for ids, text in zip(encoded, texts, strict=True)
+    ]
+
+
 def packed_rows(
     samples: Mapping[str, Sequence[Sample]],
     prompts: Prompts,
@@ -109,23 +129,29 @@ def packed_rows(
         if rows is None:
             order = np.random.default_rng(seed).permutation(len(members))
             mixed = [members[index] for index in order]
-            texts = documents(mixed, prompts, tokenizer, loss_on_prompt=training.loss_on_prompt)
+            published = training.packing == "published"
+            if published and training.loss_on_prompt:
+                texts = whole_chats(mixed, prompts, tokenizer)
+            else:
+                texts = documents(mixed, prompts, tokenizer, loss_on_prompt=training.loss_on_prompt)
             pad, eos = tokenizer.pad_token_id, tokenizer.eos_token_id
             if pad is None or eos is None:
                 raise BenchError("the tokenizer lacks an end or padding token", hint="set both")
-            rows = pack(texts, training.row_tokens, training.packing, pad, eos)
+            rows = pack(texts, training.row_tokens, training.packing, pad, eos, seed)
             if path:
                 _write(path, rows)
         packed[split] = rows
     return packed
 
 
-def _tokenized(texts: list[str], tokenizer: ChatTokenizer) -> Iterator[list[int]]:
+def _tokenized(
+    texts: list[str], tokenizer: ChatTokenizer, *, special: bool = False
+) -> Iterator[list[int]]:
     for start in range(0, len(texts), _BATCH):
         batch = texts[start : start + _BATCH]
         # The template has written every special token that belongs there. verbose=False: a
         # document longer than the model's window is cut and counted by the packing.
-        yield from tokenizer(batch, add_special_tokens=False, verbose=False)["input_ids"]
+        yield from tokenizer(batch, add_special_tokens=special, verbose=False)["input_ids"]
 
 
 def _key(

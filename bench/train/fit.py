@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import dataclasses
 import json
+import math
 import shutil
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
@@ -210,6 +211,7 @@ def arguments(
         seed=seed,
         data_seed=seed,
         logging_steps=5,
+        logging_nan_inf_filter=False,  # it would write a loss that is not a number as 0
         save_total_limit=2,
         restore_callback_states_from_checkpoint=True,
         remove_unused_columns=False,
@@ -219,6 +221,19 @@ def arguments(
         report_to="none",
         **when,
     )
+
+
+class _Diverged(TrainerCallback):  # type: ignore[misc]
+    """Ends a training whose loss is not a number: nothing that follows would mean anything."""
+
+    def on_log(self, args: Any, state: Any, control: Any, logs: Any = None, **kwargs: Any) -> None:
+        for name in ("loss", "eval_loss"):
+            value = (logs or {}).get(name)
+            if value is not None and not math.isfinite(value):
+                raise BenchError(
+                    f"the training diverged: {name} is {value} at step {state.global_step}",
+                    hint="lower the study's learning_rate, or look at its data",
+                )
 
 
 class _Mark(TrainerCallback):  # type: ignore[misc]
@@ -250,7 +265,7 @@ class _Mark(TrainerCallback):  # type: ignore[misc]
 def _callbacks(training: Training, on_progress: Progress | None) -> list[TrainerCallback]:
     stopping = training.early_stopping
     early = [EarlyStoppingCallback(stopping.patience, stopping.threshold)] if stopping else []
-    return [*early, _Mark(on_progress)]
+    return [*early, _Diverged(), _Mark(on_progress)]
 
 
 def last_checkpoint(folder: Path) -> Path | None:

@@ -168,8 +168,9 @@ def install(model: nn.Module, chunk_rows: int = CHUNK_ROWS) -> None:
             predicted = torch.full_like(labels, IGNORED).reshape(-1)
             predicted[chosen.places] = best
             predicted = predicted.reshape(labels.shape)
-        count = num_items_in_batch
-        loss = total / (max(1, chosen.targets.numel()) if count is None else count)
+        count = chosen.targets.numel() if num_items_in_batch is None else num_items_in_batch
+        # A step without any target has nothing to learn: 0, not 0 / 0.
+        loss = total / max(1, int(count))
         return CausalLMOutputWithPast(loss=loss, logits=predicted)
 
     model.forward = types.MethodType(forward, model)
