@@ -11,7 +11,6 @@ import hashlib
 import platform
 import shutil
 import sys
-import tomllib
 from pathlib import Path
 
 import nox
@@ -19,8 +18,7 @@ import nox
 ROOT = Path(__file__).parent
 sys.path.insert(0, str(ROOT))  # nox runs from its own environment, without the package
 
-from bench.grid import cells  # noqa: E402
-from bench.records import METHODS, TASKS  # noqa: E402
+from bench.grid import tables  # noqa: E402
 
 nox.needs_version = ">=2025.5"
 nox.options.sessions = ["reproduce"]
@@ -95,12 +93,11 @@ def bench(session: nox.Session, *arguments: str) -> None:
 
 
 def cell_ids() -> list[str]:
-    """The ids of every cell of every study, for ``nox -l`` and partial reruns."""
+    """The ids of every cell of every study and option, for ``nox -l`` and partial reruns."""
     ids: dict[str, None] = {}
-    for path in sorted((ROOT / "bench" / "studies").glob("*.toml")):
-        study = tomllib.loads(path.read_text())
-        sizes = [size["name"] for size in study["sizes"]]
-        grid = cells.expand(sizes, study.get("methods", METHODS), study.get("tasks", TASKS))
+    for name in tables.available():
+        study = tables.read(tables.locate(name))
+        grid = tables.grid(tables.with_options(study, study.get("options", ())))
         ids.update(dict.fromkeys(cell.id for cell in grid))
     return list(ids)
 
@@ -134,6 +131,24 @@ def report(session: nox.Session) -> None:
 def selfcheck(session: nox.Session) -> None:
     """Execute every suite's reference solutions: the suites and the sandbox must hold."""
     bench(session, "selfcheck", *session.posargs)
+
+
+@nox.session
+def score(session: nox.Session) -> None:
+    """Score stored generations of any origin: ``-- --generations FILE --task T …``."""
+    bench(session, "score", *session.posargs)
+
+
+@nox.session
+def fetch(session: nox.Session) -> None:
+    """Download and verify what a study reads: ``-- --study mini``; ``--list`` shows licences."""
+    bench(session, "fetch", *session.posargs)
+
+
+@nox.session
+def reanalyse(session: nox.Session) -> None:
+    """Redo the paper's statistics from its per-instance values, without any model."""
+    bench(session, "reanalyse", *session.posargs)
 
 
 @nox.session

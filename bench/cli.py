@@ -20,11 +20,11 @@ from rich.markup import escape
 
 import bench
 from bench import live
-from bench.data import digests, problems
-from bench.data.sources import cache_folder
+from bench.data import digests, problems, sizes
+from bench.data.sources import cache_folder, data_folder
 from bench.data.suites import SUITES
 from bench.errors import BenchError
-from bench.grid import cells, keys
+from bench.grid import keys
 from bench.grid import plan as planning
 from bench.grid import study as study_module
 from bench.grid.plan import PlannedStage
@@ -32,10 +32,14 @@ from bench.grid.store import HTML, State, Store
 from bench.grid.study import Study, Suite
 from bench.records import TASKS, Cell
 from bench.run import local, provenance, runner
+from bench.scoring import codereval, hubmodels
+from bench.scoring.quality import javatools
 from bench.scoring.sandbox import toolchain
 from bench.scoring.sandbox.jail import UNSAFE_OPTION
 
 ROOT = Path(__file__).parents[1]
+
+CODEREVAL_HELP = f"CoderEval's own environment, which has its tests (or {codereval.VARIABLE})"
 
 out = Console(highlight=False)
 err = Console(stderr=True, highlight=False)
@@ -44,7 +48,9 @@ err = Console(stderr=True, highlight=False)
 def main(argv: Sequence[str] | None = None) -> int:
     """Run one command; the exit code is 0 only when all of it succeeded."""
     options = parser().parse_args(argv)
-    _prepare_environment(offline=getattr(options, "offline", False))
+    _prepare_environment(
+        offline=getattr(options, "offline", False), environment=getattr(options, "codereval", None)
+    )
     try:
         return int(options.command(options))
     except BenchError as error:
@@ -59,11 +65,13 @@ def main(argv: Sequence[str] | None = None) -> int:
         return 141
 
 
-def _prepare_environment(*, offline: bool) -> None:
+def _prepare_environment(*, offline: bool, environment: str | None) -> None:
     """Settings that must stand before any library is imported, here or in a child."""
+    if environment:
+        os.environ[codereval.VARIABLE] = environment
     if offline:
-        for name in ("HF_HUB_OFFLINE", "HF_DATASETS_OFFLINE", "HF_EVALUATE_OFFLINE"):
-            os.environ[name] = "1"
+        for library in ("BENCH", "HF_HUB", "HF_DATASETS", "HF_EVALUATE"):
+            os.environ[f"{library}_OFFLINE"] = "1"
 
 
 def parser() -> argparse.ArgumentParser:
@@ -74,6 +82,14 @@ def parser() -> argparse.ArgumentParser:
 
     study = argparse.ArgumentParser(add_help=False)
     study.add_argument("--study", help="name of a study, or a TOML file (default: smoke)")
+    study.add_argument(
+        "--with",
+        dest="options",
+        action="append",
+        default=[],
+        metavar="OPTION",
+        help="add an option of the study, for example rq3 of the study paper (repeatable)",
+    )
     study.add_argument(
         "--cells",
         action="append",
@@ -90,6 +106,7 @@ def parser() -> argparse.ArgumentParser:
     )
     study.add_argument("--mirror", type=Path, metavar="DIR", help="folder with the public data")
     study.add_argument("--offline", action="store_true", help="never touch the network")
+    study.add_argument("--codereval", metavar="IMAGE|DIR", help=CODEREVAL_HELP)
     study.add_argument(
         UNSAFE_OPTION,
         dest="unsafe",
@@ -119,11 +136,106 @@ def parser() -> argparse.ArgumentParser:
     )
     selfcheck.add_argument("--suite", action="append", default=[], help="only these (repeatable)")
     selfcheck.add_argument("--mirror", type=Path, metavar="DIR", help="folder with public data")
+    selfcheck.add_argument("--codereval", metavar="IMAGE|DIR", help=CODEREVAL_HELP)
     selfcheck.set_defaults(command=_selfcheck)
+
+    _declare_score(commands)
+    _declare_reanalyse(commands)
+    _declare_fetch(commands)
+
+    told = "decide the paper's claims on its published values"
+    claims = commands.add_parser("claims", help=told)
+    claims.add_argument("--mirror", type=Path, metavar="DIR", help="folder with public data")
+    claims.add_argument("--json", type=Path, metavar="OUT", help="also write the evidence there")
+    claims.set_defaults(command=_claims)
 
     doctor = commands.add_parser("doctor", help="what this machine can run, and what it lacks")
     doctor.set_defaults(command=_doctor)
     return top
+
+
+def _declare_score(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
+    """The options of ``score``."""
+    score = commands.add_parser("score", help="score stored generations of any origin")
+    score.add_argument(
+        "--generations",
+        type=Path,
+        required=True,
+        metavar="FILE",
+        help="JSON Lines, each with an id and what was written: code, output or summary",
+    )
+    score.add_argument("--task", required=True, help=", ".join(TASKS))
+    score.add_argument("--language", required=True, help="python, java, cs_java or java_cs")
+    score.add_argument(
+        "--variant",
+        choices=["published", "corrected"],
+        default="corrected",
+        help="published repeats the study's scripts (default: corrected)",
+    )
+    score.add_argument(
+        "--csv", type=Path, required=True, metavar="OUT", help="the table to write, a row per id"
+    )
+    score.add_argument("--mirror", type=Path, metavar="DIR", help="folder with the public data")
+    score.add_argument(
+        "--references", type=Path, metavar="FILE", help="JSON Lines, each with id and reference"
+    )
+    score.add_argument("--codereval", metavar="IMAGE|DIR", help=CODEREVAL_HELP)
+    score.add_argument("--suite", help="of the kit's own generations, where they hold several")
+    score.add_argument(
+        "--metric",
+        action="append",
+        default=[],
+        metavar="NAME",
+        help="only these, for example lizard (repeatable; default: all but judge)",
+    )
+    score.add_argument("--offline", action="store_true", help="never touch the network")
+    score.set_defaults(command=_score)
+
+
+def _declare_fetch(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
+    """The options of ``fetch``."""
+    fetch = commands.add_parser("fetch", help="download and verify what a study reads")
+    fetch.add_argument("--study", help="name of a study, or a TOML file (default: smoke)")
+    fetch.add_argument("--with", dest="options", action="append", default=[], metavar="OPTION")
+    fetch.add_argument("--all", action="store_true", help="whatever the kit knows, for any study")
+    fetch.add_argument(
+        "--only",
+        action="append",
+        default=[],
+        metavar="PATTERN",
+        help="only these files or repositories, for example '*CodeXGLUE*' (repeatable)",
+    )
+    fetch.add_argument("--data", type=Path, metavar="DIR", help="where to (default: .cache/data)")
+    fetch.add_argument("--list", action="store_true", help="show sources, licences and citations")
+    fetch.add_argument("--offline", action="store_true", help="only say what is not here")
+    fetch.set_defaults(command=_fetch)
+
+
+def _declare_reanalyse(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
+    """The options of ``reanalyse``."""
+    redo = commands.add_parser(
+        "reanalyse", help="redo the paper's statistics from its per-instance values"
+    )
+    redo.add_argument(
+        "--mirror",
+        type=Path,
+        metavar="DIR",
+        help="folder with the public data, or a clone of the replication package",
+    )
+    redo.add_argument(
+        "--outputs",
+        type=Path,
+        metavar="DIR",
+        help="the published outputs, for example translation/cs_java/3b_st-qlora/outputs.jsonl",
+    )
+    redo.add_argument("--json", type=Path, metavar="OUT", help="also write rows and audits there")
+    redo.add_argument("--markdown", type=Path, metavar="OUT", help="also write the report there")
+    redo.add_argument(
+        "--write-reference",
+        action="store_true",
+        help="write the published means anew: reports/reference/published.csv",
+    )
+    redo.set_defaults(command=_reanalyse)
 
 
 def _positive(text: str) -> int:
@@ -132,15 +244,13 @@ def _positive(text: str) -> int:
     return int(text)
 
 
-def _choose_study(name: str | None) -> tuple[Study, str]:
-    """The study that was asked for, or the default one, and why."""
+def _choose_study(name: str | None, options: Sequence[str]) -> tuple[Study, str]:
+    """The study that was asked for, or the default one, with its options, and why."""
     if name is not None:
-        return study_module.load(name), "as asked"
-    gpu = shutil.which("nvidia-smi") is not None
-    if gpu and "paper" in study_module.available():
-        return study_module.load("paper"), "the default where a CUDA GPU is visible"
-    why = "a GPU is visible; name a larger study with --study" if gpu else "no CUDA GPU is visible"
-    return study_module.load("smoke"), f"the default: {why}"
+        return study_module.load(name, options), "as asked"
+    if shutil.which("nvidia-smi") is not None:
+        return study_module.load("paper", options), "the default where a CUDA GPU is visible"
+    return study_module.load("smoke", options), "the default: no CUDA GPU is visible"
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
@@ -156,8 +266,8 @@ class _Request:
 
 
 def _request(options: argparse.Namespace, announce: bool = True) -> _Request:
-    study, why = _choose_study(options.study)
-    chosen = cells.select(study_module.expand(study), options.cells)
+    study, why = _choose_study(options.study, options.options)
+    chosen = study_module.select(study, options.cells)
     if announce:
         models = sum(len(cell.models) for cell in chosen)
         about = f"({why}): {study.summary}"
@@ -181,7 +291,15 @@ def _planned(request: _Request) -> tuple[PlannedStage, ...]:
         sources=keys.sources(ROOT),
         environment=keys.environment(ROOT),
         data=lambda tasks: digests.of_stages(request.study, tasks, request.mirror),
-        machine={"score": {**toolchain.found(), "unsafe": request.unsafe}},
+        machine={
+            "score": {
+                **toolchain.found(),
+                "codereval": codereval.found(),
+                **hubmodels.found(request.study.scoring.metrics, request.mirror),
+                **javatools.found(request.study.scoring.metrics),
+                "unsafe": request.unsafe,
+            }
+        },
     )
     grid = study_module.expand(request.study)
     return planning.plan(request.study, grid, request.store, ingredients)
@@ -201,11 +319,16 @@ def _chosen(request: _Request, planned: Sequence[PlannedStage]) -> list[PlannedS
 def _plan(options: argparse.Namespace) -> int:
     request = _request(options, announce=not options.json)
     stages = _chosen(request, _planned(request))
+    has_gpu = shutil.which("nvidia-smi") is not None
+    amounts = sizes.amounts(request.study, request.cells, request.mirror, has_gpu=has_gpu)
     if options.json:
-        json.dump(planning.as_json(request.study, request.cells, stages), sys.stdout, indent=1)
+        plan = planning.as_json(request.study, request.cells, stages, amounts)
+        json.dump(plan, sys.stdout, indent=1)
         print()
         return 0
-    out.print(live.plan_table(stages))
+    out.print(live.plan_table(stages, request.study.tasks))
+    for table in live.plan_amounts(request.study, request.cells, amounts):
+        out.print("", table)
     return 0
 
 
@@ -251,6 +374,8 @@ def _execute(
             for language, reason in toolchain.prepare().items():
                 told = f"[yellow]{language} will not be executed:[/] {escape(reason)}"
                 out.print(told, soft_wrap=True)
+            for tool, reason in javatools.prepare(request.study.scoring.metrics).items():
+                out.print(f"[yellow]{tool} will not run:[/] {escape(reason)}", soft_wrap=True)
         with live.Progress(out, left) as shown:
             summary = runner.run(
                 stages,
@@ -289,7 +414,8 @@ def _publish(request: _Request, present: Mapping[str, str] | None) -> None:
     """
     from bench.report import publish, terminal  # pandas and scipy: not needed by a plan
 
-    report = publish.publish(request.store.folder, request.study, present)
+    folder = request.store.folder
+    report = publish.publish(folder, request.study, present, request.mirror)
     out.print(terminal.render(report))
     _say_where(request)
 
@@ -315,6 +441,79 @@ def _selfcheck(options: argparse.Namespace) -> int:
         out.print(live.selfcheck_table(check))
         failed += check.unexplained
     return 1 if failed else 0
+
+
+def _score(options: argparse.Namespace) -> int:
+    """Score stored generations; lines that were left out make the exit code 1."""
+    from bench.scoring import sheet, stored  # pandas and the analysers: not needed by a plan
+
+    request = stored.Request(
+        options.generations,
+        stored.track(options.task, options.language),
+        options.variant,
+        options.mirror,
+        options.references,
+        options.suite,
+        tuple(options.metric),
+    )
+    stored.check_output(request, options.csv)
+    scored = stored.measure(request)
+    sheet.write(scored.sheet, options.csv)
+    for line in live.score_remarks(scored):
+        err.print(line, soft_wrap=True, markup=False)
+    out.print(live.score_table(scored.sheet))
+    what = f"{len(scored.sheet.table)} generations of {request.track}, {request.variant}"
+    out.print(f"{what}: {options.csv}", soft_wrap=True, markup=False)
+    return 1 if any(fault.left_out for fault in scored.faults) else 0
+
+
+def _claims(options: argparse.Namespace) -> int:
+    """Decide the claims on the published values, in both readings."""
+    from bench.report import claims, publishedclaims, terminal  # pandas: not needed by a plan
+
+    report, found = publishedclaims.report(options.mirror or data_folder())
+    if options.json is not None:
+        claims.write(options.json, publishedclaims.STUDY, found)
+    out.print(terminal.render(report))
+    return 0
+
+
+def _fetch(options: argparse.Namespace) -> int:
+    """Bring a study's data into the data folder, or list where they come from."""
+    from bench import livefetch
+    from bench.data.fetching import fetch, needs
+
+    wanted = needs.everything()
+    if not options.all:
+        study, why = _choose_study(options.study, options.options)
+        wanted = needs.of_study(study)
+        out.print(f"[bold]{escape(study.name)}[/] ({escape(why)})")
+    wanted = needs.only(wanted, options.only)
+    data = options.data or data_folder()
+    if options.list:
+        out.print(livefetch.origins(needs.origins(wanted, data)), soft_wrap=True)
+        return 0
+    with livefetch.Downloads(out) as shown:
+        summary = fetch.fetch(wanted, data, offline=options.offline, on_event=shown.show)
+    out.print(livefetch.outcome(summary, data), soft_wrap=True)
+    return max((error.exit_code for _, error in summary.failed), default=0)
+
+
+def _reanalyse(options: argparse.Namespace) -> int:
+    """Redo the paper's statistics; a row that differs or an unread file makes the exit code 1."""
+    from bench.analysis import published  # pandas and scipy: not needed by a plan
+    from bench.report import page, reanalysis, reference, terminal
+
+    redone = reanalysis.redo(options.mirror or data_folder(), options.outputs)
+    report = reanalysis.build(redone)
+    if options.json is not None:
+        reanalysis.write(options.json, reanalysis.json_text(redone))
+    if options.markdown is not None:
+        reanalysis.write(options.markdown, page.markdown(report))
+    if options.write_reference:
+        reanalysis.write(reference.PATH, published.reference(redone.package))
+    out.print(terminal.render(report))
+    return 0 if redone.reproduced else 1
 
 
 def _doctor(options: argparse.Namespace) -> int:

@@ -117,6 +117,11 @@ class Verdict:
         return None if self.outcome == "not-run" else self.outcome == "passed"
 
 
+def series(cell: str, method: str, size: str) -> str:
+    """A cell's id without its size, see ``Cell.series``."""
+    return method + cell.removeprefix(f"{method}-{size}")
+
+
 @dataclasses.dataclass(frozen=True, slots=True)
 class Model:
     """One model to train: the tasks mixed into its training data."""
@@ -127,12 +132,20 @@ class Model:
 
 @dataclasses.dataclass(frozen=True, slots=True)
 class Cell:
-    """A method at a size, for example ``mt-qlora-3b``."""
+    """A method at a size, for example ``mt-qlora-3b``.
+
+    A cell of RQ3 is trained on some of the tasks: ``mt-qlora-3b-generation-translation``.
+    """
 
     id: str
     method: str
     size: str
     models: tuple[Model, ...]
+
+    @property
+    def series(self) -> str:
+        """What is compared at each size: ``mt-qlora``, ``mt-qlora-generation-translation``."""
+        return series(self.id, self.method, self.size)
 
 
 class Outcome(StrEnum):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Iterator
 from pathlib import Path
 
 os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")  # before torch: see bench/run/local.py
@@ -34,3 +35,13 @@ def mirror(request: pytest.FixtureRequest) -> Path:
     if not path.is_dir():
         pytest.fail(f"--mirror {path} is not a folder")
     return Path(path).resolve()
+
+
+@pytest.fixture(autouse=True)
+def _own_environment() -> Iterator[None]:
+    """What a test, or the command that it calls, sets in the environment ends with it."""
+    before = dict(os.environ)
+    yield
+    if os.environ != before:
+        os.environ.clear()
+        os.environ.update(before)

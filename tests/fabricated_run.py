@@ -19,7 +19,7 @@ from rich.console import Console
 from bench.analysis import comparisons
 from bench.grid import store, study
 from bench.records import TRACKS, Outcome, StageRecord, Tokens, Track
-from bench.report import content, page, results, terminal
+from bench.report import claims, content, page, results, terminal
 from bench.report import folder as run_folder
 from bench.report.document import Report
 
@@ -166,13 +166,15 @@ def reported(*oom: str) -> tuple[results.Results, list[comparisons.Comparison], 
     """Results, comparisons and report of an invented run."""
     with tempfile.TemporaryDirectory() as name:
         run = run_folder.read(fabricate(Path(name), oom=oom), SMOKE)
+        by_suite = run_folder.tables(run)
         rows = [
             row
-            for suite, tables in run_folder.tables(run).items()
+            for suite, tables in by_suite.items()
             for row in comparisons.compare(run.cells, tables, suite=suite, seed=SMOKE.seed)
         ]
         summary = results.results(run)
-        return summary, rows, content.build(summary, rows, SMOKE)
+        verdicts = claims.of_run(run, summary, by_suite)
+        return summary, rows, content.build(summary, rows, SMOKE, verdicts)
 
 
 def printed(report: Report, width: int, *, details: bool = False) -> str:

@@ -201,3 +201,53 @@ def test_the_file_has_the_published_columns_and_no_number_for_na():
             assert line["significant"] in ("Yes", "No")
     assert set(QUESTIONS) == {line["rq"] for line in read}
     assert compare(CELLS, data, suite="embedded", seed=1) == rows
+
+
+RQ3_CELLS = expand(
+    ["1b", "2b"],
+    METHODS,
+    TASKS,
+    [
+        ("mt-qlora", "2b", ["generation", "translation"]),
+        ("mt-qlora", "2b", ["generation", "summarization"]),
+    ],
+)
+TEXT = Track("summarization", "python")
+
+
+def test_three_tasks_are_set_against_two_where_the_grid_has_them():
+    data = {
+        cell.id: {
+            track: table(10 * i + j)
+            for j, track in enumerate((PYTHON, JAVA, TEXT))
+            if any(track.task in model.tasks for model in cell.models)
+        }
+        for i, cell in enumerate(RQ3_CELLS)
+    }
+    rows = compare(RQ3_CELLS, data, suite="embedded", seed=1)
+    mixed = [row for row in rows if row.rq == "RQ3" and row.adjust == "holm"]
+    assert {row.size for row in mixed} == {"2b"}
+    assert {(row.comparison, row.task) for row in mixed} == {
+        ("MT-QLoRA vs MT-QLoRA, generation + translation", "generation"),
+        ("MT-QLoRA vs MT-QLoRA, generation + summarization", "generation"),
+        ("MT-QLoRA vs MT-QLoRA, generation + summarization", "summarization"),
+    }
+    # The published RQ3 adjusts its four comparisons of pass@1 together.
+    passed = [row for row in mixed if row.metric == "pass@1" and row.task == "generation"]
+    assert len(passed) == 4
+    assert len({row.family for row in passed}) == 1
+    whole, two = (data[name][PYTHON] for name in ("mt-qlora-2b", RQ3_CELLS[-1].id))
+    row = only(mixed, metric="codebleu", language="python",
+               comparison="MT-QLoRA vs MT-QLoRA, generation + summarization",
+               task="generation")  # fmt: skip
+    assert row.mean_a == pytest.approx(whole["codebleu"].mean())
+    assert row.mean_b == pytest.approx(two["codebleu"].mean())
+
+
+def test_the_other_questions_do_not_see_the_mixtures():
+    data = tables()
+    plain = compare(CELLS, data, suite="embedded", seed=1)
+    with_mixtures = compare(RQ3_CELLS, data, suite="embedded", seed=1)
+    assert [row for row in with_mixtures if row.rq != "RQ3"] == plain
+    reasons = {row.reason for row in with_mixtures if row.rq == "RQ3"}
+    assert all(reason.startswith("not scored for mt-qlora-2b-") for reason in reasons)

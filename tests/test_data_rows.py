@@ -71,6 +71,25 @@ def test_a_document_is_its_prompt_and_then_its_answer(tokenizer):
     assert {document.loss_start for document in everywhere} == {0}
 
 
+def test_published_rows_hold_whole_chats_tokenized_at_once(tokenizer):
+    """As the study's trainer did; only then may a token reach from the prompt into the answer."""
+    chats = rows.whole_chats(SAMPLES, PROMPTS, tokenizer)
+    texts = [
+        tokenizer.apply_chat_template(PROMPTS.with_answer(sample), tokenize=False)
+        for sample in SAMPLES
+    ]
+    assert [chat.tokens.tolist() for chat in chats] == [tokenizer.encode(text) for text in texts]
+    assert [chat.characters for chat in chats] == [len(text) for text in texts]
+    assert {chat.loss_start for chat in chats} == {0}
+    made = rows.packed_rows(
+        {"train": SAMPLES}, PROMPTS, tokenizer, training(packing="published"), 42, None
+    )["train"]
+    order = np.random.default_rng(42).permutation(len(SAMPLES))
+    joined = [token for index in order for token in [*chats[index].tokens, tokenizer.eos_token_id]]
+    cut = np.array(joined[: len(joined) // 256 * 256]).reshape(-1, 256)
+    assert sorted(made.input_ids.tolist()) == sorted(cut.tolist())
+
+
 @pytest.mark.parametrize("packing", ["isolated", "published"])
 def test_kept_rows_equal_the_ones_just_made(tokenizer, tmp_path, packing):
     splits = {"train": SAMPLES[:30], "valid": SAMPLES[30:]}

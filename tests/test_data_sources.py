@@ -69,6 +69,18 @@ def test_what_is_wrong_with_a_file_is_told_in_one_line(folder):
         locate("set/b.jsonl", folder, entry())
 
 
+def test_without_a_mirror_the_fetched_folder_is_read(cache):
+    with pytest.raises(DataError, match=r"not fetched — fetch it: nox -s fetch -- --study NAME"):
+        locate("set/a.jsonl", None, entry())
+    file = cache / "data" / "set" / "a.jsonl"
+    file.parent.mkdir(parents=True)
+    file.write_bytes(CONTENT[:-3])
+    with pytest.raises(DataError, match=r"a\.jsonl: truncated: .* — fetch it: nox -s fetch"):
+        locate("set/a.jsonl", None, entry())
+    file.write_bytes(CONTENT)
+    assert locate("set/a.jsonl", None, entry()) == file
+
+
 def test_an_unusable_cache_only_costs_time(folder, cache):
     cache.write_text("a file where the folder should be")
     assert locate("set/a.jsonl", folder, entry()).is_file()

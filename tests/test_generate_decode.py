@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import json
 
 import pytest
@@ -319,3 +320,20 @@ def test_a_changed_prompt_is_asked_again(stopping, undisturbed, tmp_path):
     assert {line["id"]: line["prompt_sha256"] for line in lines} == {
         one.id: one.sha256 for one in changed
     }
+
+
+def test_a_prompt_is_cut_at_its_end_and_answered_by_its_own_rules(stopping, tmp_path):
+    """As the study's scripts cut long prompts for summaries: whatever stands last is lost."""
+    long = sentence(3, 40)
+    ids = tokenizer()(long)["input_ids"]
+    shouted = dataclasses.replace(
+        PROMPTS[0], text=long, cut_at=9, extract=lambda track, text: f"{track}: {text}"
+    )
+    lines, _ = answers(stopping, [shouted], out=tmp_path / "out.jsonl")
+    assert (lines[0]["prompt_tokens"], len(ids)) == (9, 40)
+    (reply,) = decode.greedy(stopping, [ids[:9]], [14], stops(), 0)
+    assert lines[0]["output_tokens"] == len(reply)
+    assert lines[0]["output"] == f"generation/python: {lines[0]['text']}"
+    # A resumed run finds that line again.
+    again, _ = answers(stopping, [shouted], out=tmp_path / "out.jsonl")
+    assert again == lines

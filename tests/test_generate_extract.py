@@ -9,7 +9,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from bench.data import embedded
-from bench.generate.extract import extract
+from bench.data.prompts import Marks
+from bench.generate.extract import extract, published
 from bench.records import TRACKS, Track
 
 PYTHON, JAVA = Track("generation", "python"), Track("generation", "java")
@@ -97,16 +98,18 @@ ENGLISH_CASES = {
     "as it is": ("Adds two numbers.", "Adds two numbers."),
     "nothing": ("", ""),
     "blanks": ("  Adds two\n  numbers. \n", "Adds two numbers."),
-    "the study's marks": ("SUMMARY: Adds two numbers. DONE more", "Adds two numbers."),
-    "an open mark": ("SUMMARY: Adds two numbers.", "Adds two numbers."),
+    "a wording's marks": ("TELL: Adds two numbers. OVER more", "Adds two numbers."),
+    "an open mark": ("TELL: Adds two numbers.", "Adds two numbers."),
     "the first paragraph": ("Adds two numbers.\n\nIt is used here.", "Adds two numbers."),
     "quotes": ('"Adds two numbers."', "Adds two numbers."),
     "a docstring": ('"""Adds two numbers."""', "Adds two numbers."),
     "a quoted word stays": ('Adds "a" and "b".', 'Adds "a" and "b".'),
     "a fence": ("```\nAdds two numbers.\n```", "Adds two numbers."),
     "windows line ends": ("Adds two\r\nnumbers.\r\n\r\nMore.", "Adds two numbers."),
-    "the word done inside stays": ("Marks it as DONE.", "Marks it as DONE."),
+    "the end mark alone stays": ("Turns it OVER.", "Turns it OVER."),
 }
+#: The words of an invented wording.
+MARKS = Marks("TELL:", "OVER", "Asker:", "Teller:")
 
 
 def table(**cases):
@@ -123,7 +126,34 @@ def table(**cases):
     table(python=PYTHON_CASES, java=JAVA_CASES, csharp=CSHARP_CASES, english=ENGLISH_CASES),
 )
 def test_an_answer(track, text, answer):
-    assert extract(track, text) == answer
+    assert extract(track, text, MARKS) == answer
+
+
+PUBLISHED_CASES = [
+    (ENGLISH, "  Adds two.\n\nMore. ", "Adds two.\n\nMore."),
+    (ENGLISH, "TELL: no TELL: Adds two. OVER and OVER", "Adds two."),
+    (ENGLISH, "Turns it OVER.", "Turns it"),
+    (ENGLISH, "```\nAdds two.\n```", "```\nAdds two.\n```"),
+    (PYTHON, f"{DEF}\nAsker: again", DEF),
+    (PYTHON, f"Teller: {DEF}\n", DEF),
+    (PYTHON, f"Sure:\n{DEF}", f"Sure:\n{DEF}"),
+    (JAVA, f"```java\n{JAVA_F}\n```", f"```java\n{JAVA_F}\n```"),
+    (CSHARP, f"Here.\nTeller: {CSHARP_F}\n", CSHARP_F),
+    (CSHARP, f"```csharp\n{CSHARP_F}\n``` done", f"csharp\n{CSHARP_F}"),
+    (CSHARP, f"So:\n```\n{CSHARP_F}\n```", CSHARP_F),
+    (Track("translation", "cs_java"), f"```java\n{JAVA_F}\n```", JAVA_F),
+    (CSHARP, f"{CSHARP_F}\nDone.", f"{CSHARP_F}\nDone."),
+]
+
+
+@pytest.mark.parametrize(("track", "text", "answer"), PUBLISHED_CASES)
+def test_a_published_answer_keeps_what_the_scripts_keep(track, text, answer):
+    assert published(track, text, MARKS) == answer
+
+
+@given(st.sampled_from(TRACKS), st.text(st.sampled_from("TELOVR:Asker `\nx"), max_size=60))
+def test_the_published_rules_take_any_text(track, text):
+    assert published(track, text, MARKS) in text
 
 
 @pytest.fixture(scope="module")
@@ -141,8 +171,8 @@ def test_every_reference_of_the_corpus_comes_through_whole(corpus, language, aro
 
 def test_every_summary_of_the_corpus_comes_through_whole(corpus):
     for one in corpus:
-        for text in (one.summary, f"SUMMARY: {one.summary} DONE", f"\n{one.summary}\n\nMore."):
-            assert extract(ENGLISH, text) == one.summary
+        for text in (one.summary, f"TELL: {one.summary} OVER", f"\n{one.summary}\n\nMore."):
+            assert extract(ENGLISH, text, MARKS) == one.summary
 
 
 @given(st.sampled_from(TRACKS), st.text(st.sampled_from("ab {}()[]\"'`\n\\/*#@;:=def x")))

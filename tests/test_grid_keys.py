@@ -168,13 +168,31 @@ def test_every_field_of_a_study_is_decided_about() -> None:
         for method in ("mt-qlora", "mt-fft")
     ]
     training = {name for part in slices for name in part.get("training", ())}
-    assert training == set(study.Training.model_fields)
+    # What differs for a single task has been applied.
+    assert training == set(study.Training.model_fields) - {"single"}
     assert {n for part in slices for n in part.get("decoding", ())} == set(
         study.Decoding.model_fields
     )
     top = {name for part in slices for name in part}
     expressed = {"name", "summary", "schema_", "sizes", "methods"}  # by base, method and size
+    expressed |= {"mixtures", "options", "with_"}  # by size and tasks
     assert set(study.Study.model_fields) - expressed <= top
+
+
+def test_what_differs_for_a_single_task_decides_its_model_alone() -> None:
+    content = smoke()
+    content["training"]["single"] = {"translation": {"warmup_steps": 1, "every_steps": 9}}
+    before, after = stage_keys(smoke()), stage_keys(content)
+    changed = {stage for stage in before if before[stage] != after[stage]}
+    assert changed == {stage for stage in before if re.fullmatch(r".*/translation/.*", stage)}
+
+
+def test_a_suite_that_is_asked_otherwise_is_generated_again() -> None:
+    content = smoke()
+    content["suites"][0]["prompts"] = "published"
+    before, after = stage_keys(smoke()), stage_keys(content)
+    changed = {stage for stage in before if before[stage] != after[stage]}
+    assert changed == {stage for stage in before if re.fullmatch(GENERATE_ON, stage)}
 
 
 def test_the_environment_names_locks_python_and_torch(tmp_path: Path) -> None:

@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 
 from bench.grid import cells, keys, store, study
-from bench.grid.plan import PlannedStage, as_json, plan
+from bench.grid.plan import Amounts, PlannedStage, as_json, plan
 from bench.grid.store import State, Store
 from bench.records import Outcome
 from bench.run.outcomes import bare_record
@@ -44,8 +44,10 @@ def finish(results: Store, stage: PlannedStage, key: str, outcome: Outcome = Out
 
 @pytest.mark.parametrize("name", study.available())
 def test_needs_come_first_and_a_chain_only_gets_shorter(results: Store, name: str) -> None:
+    loaded = study.load(name)
     stages = stages_of(results, name=name)
-    assert len(stages) == 3 * 3 + 15 * 3
+    models = sum(len(cell.models) for cell in study.expand(loaded))
+    assert len(stages) == len(loaded.sizes) * 3 + models * 3
     seen: dict[str, PlannedStage] = {}
     for stage in stages:
         assert stage.id not in seen
@@ -99,6 +101,24 @@ def test_json_is_as_documented(results: Store) -> None:
         assert len(stage["key"]) == 64
         assert stage["state"] == "missing"
     assert [base["size"] for base in told["bases"]] == ["0.5m", "2m", "6m"]
+
+
+def test_json_tells_the_amounts_it_is_given(results: Store) -> None:
+    loaded = study.load("paper", ["rq3"])
+    grid = study.expand(loaded)
+    stages = plan(loaded, grid, results, INGREDIENTS)
+    models = {(cell.method, model.tasks): {"rows": 1} for cell in grid for model in cell.models}
+    amounts = Amounts({"corpus": "x"}, models, [{"what": "y"}])
+    told = json.loads(json.dumps(as_json(loaded, grid, stages, amounts)))
+    assert (told["with"], told["data"], told["missing"]) == (
+        ["rq3"],
+        {"corpus": "x"},
+        [{"what": "y"}],
+    )
+    listed = [model for cell in told["cells"] for model in cell["models"]]
+    assert len(listed) == 18
+    assert all(model["data"] == {"rows": 1} for model in listed)
+    assert told["cells"][-1]["id"] == "mt-qlora-3b-summarization-translation"
 
 
 def test_some_cells_bring_only_their_bases(results: Store) -> None:

@@ -163,14 +163,14 @@ def test_a_publication_that_was_cut_short_is_settled(results: Store, moved: int)
 def test_reports_stand_until_a_stage_comes_or_goes(results: Store) -> None:
     finish(results)
     assert not results.reported()
-    for name in (store.RESULTS, store.STATISTICS, store.MARKDOWN, store.HTML):
+    for name in (store.RESULTS, store.STATISTICS, store.CLAIMS, store.MARKDOWN, store.HTML):
         (results.folder / name).write_text("report")
     assert results.reported()
     finish(results, "other weights")
     assert not results.reported()
     (results.folder / store.RESULTS).write_text("report")
-    assert not results.reported(), "the other three are older than the stage"
-    for name in (store.STATISTICS, store.MARKDOWN, store.HTML):
+    assert not results.reported(), "the others are older than the stage"
+    for name in (store.STATISTICS, store.CLAIMS, store.MARKDOWN, store.HTML):
         (results.folder / name).write_text("report")
     assert results.reported()
     shutil.rmtree(results.path(OWNER, "train"))

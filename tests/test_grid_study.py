@@ -14,23 +14,47 @@ from bench.records import METHODS, TASKS, TRACKS
 SMOKE = (study.STUDIES / "smoke.toml").read_text()
 
 
-@pytest.mark.parametrize("name", study.available())
-def test_every_cell_of_every_study(name: str) -> None:
-    loaded = study.load(name)
-    assert loaded.name == name
+#: Sizes, cells and models of the studies that ship, and of some with their options.
+SHIPPED = {
+    ("mini", ()): (3, 9, 15),
+    ("paper", ()): (3, 9, 15),
+    ("paper", ("0.5b",)): (4, 12, 20),
+    ("paper", ("rq3",)): (3, 12, 18),
+    ("paper", ("rq3", "0.5b")): (4, 15, 23),
+    ("rehearsal", ()): (2, 9, 13),
+    ("rehearsal", ("0.5b",)): (3, 12, 18),
+    ("smoke", ()): (3, 9, 15),
+}
+
+
+def test_every_study_that_ships_is_counted() -> None:
+    assert {name for name, _ in SHIPPED} == set(study.available())
+
+
+@pytest.mark.parametrize(("named", "counts"), SHIPPED.items())
+def test_every_cell_of_every_study(
+    named: tuple[str, tuple[str, ...]], counts: tuple[int, int, int]
+) -> None:
+    loaded = study.load(*named)
+    assert loaded.name == named[0]
     grid = study.expand(loaded)
-    assert len(grid) == len({cell.id for cell in grid}) == 9
     models = [(cell.id, model.id) for cell in grid for model in cell.models]
-    assert len(models) == len(set(models)) == 15
+    assert (len(loaded.sizes), len(grid), len(models)) == counts
+    assert len(models) == len(set(models))
+    assert len({cell.id for cell in grid}) == len(grid)
     for cell in grid:
-        assert cell.id == f"{cell.method}-{cell.size}"
         assert cell.method in METHODS
         base = loaded.base(cell.size)
         if isinstance(base, study.TinyBase):
             assert base.hidden_size % base.heads == 0
             assert base.heads % base.kv_heads == 0
         trained = [task for model in cell.models for task in model.tasks]
-        assert sorted(trained) == sorted(TASKS)
+        if cell.series == cell.method:
+            assert cell.id == f"{cell.method}-{cell.size}"
+            assert sorted(trained) == sorted(TASKS)
+        else:
+            assert cell.id == f"{cell.method}-{cell.size}-{'-'.join(trained)}"
+            assert len(trained) == 2
         assert len(cell.models) == (3 if cell.method == "st-qlora" else 1)
     for optimization in (loaded.training.qlora, loaded.training.full):
         assert optimization.rows_per_step % optimization.rows_per_micro_batch == 0
@@ -84,6 +108,38 @@ def test_an_unknown_size_names_the_valid() -> None:
         ("summarization = 48, ", "", "decoding: Value error, new_tokens needs exactly the keys"),
         ("schema = 1", "schema = 2", "schema: Input should be 1"),
         ("schema = 1", "schema = ", "not valid TOML"),
+        ("schema = 1", 'schema = 1\nextends = "smok"', "unknown study 'smok'"),
+        ("schema = 1", "schema = 1\nextends = 3", "extends: not a text"),
+        ("schema = 1", 'schema = 1\nwith = ["rq3"]', "unknown option 'rq3'"),
+        ("schema = 1", "schema = 1\noptions.a.sumary = 3", "options.a.summary: Field required"),
+        (
+            'name = "embedded"',
+            'name = "embedded"\n[[suites]]\nname = "embedded"',
+            "two suites of one label",
+        ),
+        ('name = "embedded"', 'name = "embedded"\nlabel = "a:b"', "suites.0.label: String should"),
+        (
+            'name = "embedded"',
+            'name = "embedded"\nextraction = "published"',
+            "suite embedded: extraction published needs the published wording",
+        ),
+        ('name = "2m"', 'name = "0.5m"', "two sizes of one name"),
+        (
+            "[data]",
+            '[[mixtures]]\nmethod = "mt-fft"\nsize = "1m"\n'
+            'tasks = ["generation", "translation"]\n[data]',
+            "a mixture at the size '1m'",
+        ),
+        (
+            "[data]",
+            '[[mixtures]]\nmethod = "mt-fft"\nsize = "2m"\ntasks = ["generation"]\n[data]',
+            "mixtures.0.tasks: Tuple should have at least 2",
+        ),
+        (
+            "[training.early_stopping]",
+            "[training.single.translation]\nevery_steps = 1\n[training.early_stopping]\nmetrik = 1",
+            "training.early_stopping.metrik",
+        ),
     ],
 )
 def test_a_wrong_study_is_told_in_one_line(tmp_path: Path, old: str, new: str, told: str) -> None:
@@ -93,7 +149,7 @@ def test_a_wrong_study_is_told_in_one_line(tmp_path: Path, old: str, new: str, t
     with pytest.raises(BenchError) as caught:
         study.load(str(path))
     assert told in str(caught.value)
-    assert str(path) in str(caught.value)
+    assert str(path) in str(caught.value) or "unknown" in told
     assert "\n" not in caught.value.problem
 
 
@@ -101,3 +157,111 @@ def test_the_canonical_form_is_the_whole_study() -> None:
     plain = study.canonical(study.load("smoke"))
     assert study.Study.model_validate(plain) == study.load("smoke")
     assert set(tomllib.loads(SMOKE)) <= set(plain)
+
+
+def test_a_study_extends_another_table_by_table(tmp_path: Path) -> None:
+    (tmp_path / "mine.toml").write_text(
+        'extends = "smoke"\nname = "mine"\n[training.qlora]\nepochs = 9\n'
+        '[[suites]]\nname = "mbpp"\n'
+    )
+    (tmp_path / "again.toml").write_text('extends = "mine.toml"\nname = "again"\n')
+    mine, smoke = study.load(str(tmp_path / "again.toml")), study.load("smoke")
+    assert mine.name == "again"
+    assert mine.training.qlora == smoke.training.qlora.model_copy(update={"epochs": 9})
+    assert mine.training.full == smoke.training.full
+    assert [suite.name for suite in mine.suites] == ["mbpp"]
+    assert mine.sizes == smoke.sizes
+
+
+def test_a_study_that_extends_itself_is_told(tmp_path: Path) -> None:
+    for one, other in (("a", "b"), ("b", "a")):
+        (tmp_path / f"{one}.toml").write_text(f'extends = "{other}.toml"\n')
+    with pytest.raises(BenchError, match="extends itself"):
+        study.load(str(tmp_path / "a.toml"))
+
+
+def test_an_unknown_option_names_the_valid() -> None:
+    with pytest.raises(BenchError, match="unknown option 'rq4' — did you mean: rq3"):
+        study.load("paper", ["rq4"])
+    with pytest.raises(BenchError, match="the study smoke has no options"):
+        study.load("smoke", ["rq3"])
+
+
+def test_a_cell_of_an_option_names_the_option() -> None:
+    paper = study.load("paper")
+    with pytest.raises(BenchError, match="add --with rq3"):
+        study.select(paper, ["mt-qlora-3b-generation-*"])
+    with pytest.raises(BenchError, match=r"add --with 0\.5b"):
+        study.select(paper, ["mt-qlora-0.5b"])
+    with pytest.raises(BenchError, match="unknown cell 'mt-qlora-9b'"):
+        study.select(paper, ["mt-qlora-9b"])
+    mixed = study.select(study.load("paper", ["rq3"]), ["mt-qlora-3b-generation-*"])
+    assert [cell.series for cell in mixed] == [
+        "mt-qlora-generation-summarization",
+        "mt-qlora-generation-translation",
+    ]
+
+
+def test_the_paper_study_is_the_published_protocol() -> None:
+    paper = study.load("paper", ["0.5b"])
+    assert [base.name for base in paper.sizes] == ["0.5b", "1.5b", "3b", "7b"]
+    training = paper.training
+    assert (training.packing, training.row_tokens, training.loss_on_prompt) == (
+        "published",
+        512,
+        True,
+    )
+    for chosen in (training.qlora, training.full):
+        assert (chosen.learning_rate, chosen.scheduler, chosen.epochs) == (1e-4, "cosine", 5)
+        assert (chosen.rows_per_step, chosen.rows_per_micro_batch) == (32, 2)
+        assert (chosen.warmup_steps, chosen.max_steps) == (1000, None)
+    assert (training.qlora.optimizer, training.full.optimizer) == ("adamw_bnb_8bit", "adamw_torch")
+    assert not training.qlora.gradient_checkpointing
+    assert training.full.gradient_checkpointing
+    assert (training.lora.rank, training.lora.alpha, training.lora.dropout) == (8, 16, 0.1)
+    stopping = training.early_stopping
+    assert stopping is not None
+    assert (stopping.every_steps, stopping.patience, stopping.threshold, stopping.metric) == (
+        5000,
+        3,
+        0.001,
+        "similarity",
+    )
+    alone = training.of(["translation"])
+    assert alone.early_stopping is not None
+    assert (alone.qlora.warmup_steps, alone.full.warmup_steps) == (100, 100)
+    assert alone.early_stopping.every_steps == 625
+    for tasks in (["generation"], ["summarization"], TASKS, ["summarization", "translation"]):
+        assert training.of(tasks) == training.model_copy(update={"single": {}})
+    assert paper.decoding.new_tokens == {
+        "generation": 512,
+        "summarization": 128,
+        "translation": 512,
+    }
+    asked = {suite.label: (suite.name, paper.asked(suite)) for suite in paper.suites}
+    assert asked == {
+        "codereval": ("codereval", "published"),
+        "codexglue-trans": ("codexglue-trans", "published"),
+        "codereval-corrected": ("codereval", "corrected"),
+        "codexglue-trans-corrected": ("codexglue-trans", "corrected"),
+    }
+
+
+def test_the_rehearsal_replaces_weights_and_caps_alone() -> None:
+    paper, rehearsal = study.load("paper"), study.load("rehearsal")
+    for name in ("prompts", "methods", "tasks", "seed", "scoring"):
+        assert getattr(rehearsal, name) == getattr(paper, name)
+    capped = {"max_problems_per_track": None}
+    assert [suite.model_copy(update=capped) for suite in rehearsal.suites] == list(paper.suites)
+    same = {"learning_rate", "warmup_steps", "epochs", "max_steps"}
+    same |= {"rows_per_step", "rows_per_micro_batch"}
+    for one, other in (
+        (rehearsal.training.qlora, paper.training.qlora),
+        (rehearsal.training.full, paper.training.full),
+    ):
+        assert one.model_dump(exclude=same) == other.model_dump(exclude=same)
+    different = {"qlora", "full", "early_stopping", "single"}
+    assert rehearsal.training.model_dump(exclude=different) == paper.training.model_dump(
+        exclude=different
+    )
+    assert [getattr(base, "embedding_rows", 0) for base in rehearsal.sizes] == [151_936, None]

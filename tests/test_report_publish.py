@@ -1,4 +1,4 @@
-"""The four files of a run, written whole, the same each time, or told why not."""
+"""The files of a run, written whole, the same each time, or told why not."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from bench.errors import MachineError
 from bench.report.publish import publish
 from tests.fabricated_run import SMOKE, fabricate
 
-FILES = ("results.json", "stats.csv", "report.md", "report.html")
+FILES = ("results.json", "stats.csv", "claims.json", "report.md", "report.html")
 
 
 def test_the_files_agree_and_a_second_time_changes_nothing(tmp_path):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from bench.run import doctor
+from bench.scoring.quality import javatools, jvm
 from bench.scoring.sandbox import jdk
 from bench.scoring.sandbox.jail import Jail
 
@@ -37,8 +38,20 @@ def test_missing_tools_are_named(monkeypatch, tmp_path):
     jdk.jdk.cache_clear()
     assert "openjdk" in checks["Java"].remedy
     assert "npm" in checks["C#"].remedy
+    assert "npm" in checks["PMD"].remedy
     assert checks["git"].remedy == "apt-get install -y git"
     assert checks["container engine"].ok is None
+
+
+def test_another_checkstyle_than_the_studys_is_named(monkeypatch, tmp_path):
+    monkeypatch.setenv(javatools.JAR_VARIABLE, str(tmp_path / "missing.jar"))
+    checks = {check.name: check for check in doctor.checks()}
+    assert checks["Checkstyle"].ok is None
+    assert "apt-get install -y checkstyle" in checks["Checkstyle"].remedy
+    tool = jvm.Tool("Checkstyle 8.36.1", (), "Main")
+    monkeypatch.setattr(javatools, "checkstyle", lambda: tool)
+    checks = {check.name: check for check in doctor.checks()}
+    assert "the study used 10.21.1" in checks["Checkstyle"].detail
 
 
 def test_a_full_disk_and_a_small_memory_fail(monkeypatch):

@@ -61,7 +61,7 @@ def test_every_metric_loads_from_its_folder_without_network(no_network, name):
     try:
         metric = metrics.load(name)
     except NotRunError as error:
-        assert name in ("embedding_similarity", "meteor_wordnet")
+        assert name in ("embedding_similarity", "meteor_wordnet", "side", "judge")
         assert str(error).startswith("not run: ")
     else:
         assert isinstance(metric, evaluate.Metric)

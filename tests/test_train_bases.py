@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import shutil
+import socket
 from types import SimpleNamespace
 
 import bitsandbytes
@@ -14,9 +15,14 @@ from bitsandbytes.functional import has_avx512bf16
 from transformers import Qwen2ForCausalLM
 
 from bench.data import embedded
+from bench.data import hub as repositories
+from bench.data.fetching import fetch
+from bench.data.fetching.needs import Needs
+from bench.data.hub import lock as hublock
 from bench.errors import MachineError
 from bench.grid import study
-from bench.train import bases, loss, methods
+from bench.train import bases, fit, loss, methods
+from tests.stand_in import StandIn, serving
 from tests.tiny_model import BASE, random_base, rows
 
 __all__ = ["random_base"]  # a fixture
@@ -150,9 +156,26 @@ def hub(repository):
 def test_a_hub_model_that_is_nowhere_is_named_with_the_next_step(tmp_path, monkeypatch):
     monkeypatch.setattr(huggingface_hub.constants, "HF_HUB_OFFLINE", True)
     monkeypatch.setattr(huggingface_hub.constants, "HF_HUB_CACHE", str(tmp_path))
-    with pytest.raises(MachineError, match=r"base 3b: Some/Model at 0{12} is not in the hub") as it:
+    with pytest.raises(MachineError, match=r"base 3b: Some/Model at 0{12} is not on this m") as it:
         bases.base_folder(hub("Some/Model"), 42, tmp_path)
-    assert "HF_HOME" in it.value.hint
+    assert "nox -s fetch" in it.value.hint
+
+
+def test_a_fetched_hub_model_loads_without_a_network(random_base, tmp_path, monkeypatch):
+    monkeypatch.setenv("BENCH_CACHE", str(tmp_path / "cache"))
+    monkeypatch.setattr(hublock, "PATH", tmp_path / "project.lock.json")
+    model = hub("org/tiny")
+    with serving(StandIn()) as server:
+        monkeypatch.setenv("HF_ENDPOINT", server.url)
+        server.add_hub(model.repository, content(random_base), model.revision)
+        wanted = Needs((), (repositories.model(model.repository, model.revision),))
+        assert not fetch.fetch(wanted, tmp_path / "cache" / "data").failed
+    monkeypatch.setattr(socket, "getaddrinfo", lambda *_: pytest.fail("the network was touched"))
+    monkeypatch.setattr(socket.socket, "connect", lambda *_: pytest.fail("the network was touched"))
+    folder = bases.base_folder(model, 42, tmp_path / "cache")
+    loaded, tokens = bases.load(folder, quantize=False, device="cpu")
+    assert loaded.num_parameters() > 0
+    assert tokens.eos_token_id is not None
 
 
 def test_a_hub_model_may_be_a_folder(random_base, tmp_path):
@@ -197,12 +220,17 @@ def batch():
 
 def adapted(folder, plan):
     model, _ = bases.load(folder, True, "cpu", plan)
-    wrapped = methods.prepare(model, TRAINING, "mt-qlora", 42)
+    wrapped = open_lora(methods.prepare(model, TRAINING, "mt-qlora", 42))
+    loss.install(model)
+    return wrapped
+
+
+def open_lora(wrapped):
+    """The model with an adapter that changes something: LoRA begins with a zero matrix."""
     torch.manual_seed(1)
     for name, weight in wrapped.named_parameters():
         if "lora_B" in name:
             weight.data.normal_(std=0.05)
-    loss.install(model)
     return wrapped
 
 
@@ -242,6 +270,59 @@ def test_both_plans_train_the_same_adapter_bit_by_bit(random_base):
     assert len(ours) == 2 * 7 * BASE.layers
     assert all(one.any() for one in ours.values())
     assert same(ours, theirs)
+
+
+@pytest.mark.parametrize(
+    ("precision", "device", "expected"),
+    [
+        ("published", "cuda", torch.float16),
+        ("corrected", "cuda", torch.bfloat16),
+        ("published", "cpu", bases.compute_type("cpu")),
+        ("corrected", "cpu", bases.compute_type("cpu")),
+    ],
+)
+def test_what_is_not_quantised_is_fp16_on_a_gpu_as_published(precision, device, expected):
+    assert bases.unquantized_type(precision, device) == expected
+
+
+def trained_in_fp16(folder, plan, device, monkeypatch):
+    """LoRA's gradients on a base whose unquantised weights are fp16, and its last stream's type."""
+    monkeypatch.setattr(bases, "unquantized_type", lambda *_: torch.float16)
+    monkeypatch.setattr(bases, "compute_type", lambda _: torch.bfloat16)
+    model, _ = bases.load(folder, True, device, plan)
+    wrapped = open_lora(methods.prepare(model, TRAINING, "mt-qlora", 42))
+    loss.install(model)
+    assert {w.dtype for n, w in wrapped.named_parameters() if "norm" in n} == {torch.float16}
+    assert bases.types(wrapped) == {"device": device, "embeddings": "float16", "trained": "float32"}
+    stream = []
+    model.model.norm.register_forward_pre_hook(lambda _, given: stream.append(given[0].dtype))
+    wrapped.train()
+    torch.manual_seed(7)
+    on_device = {name: column.to(device) for name, column in batch().items()}
+    with torch.autocast(device, torch.bfloat16):
+        wrapped(**on_device, use_cache=False).loss.backward()
+    return {n: w.grad for n, w in wrapped.named_parameters() if w.requires_grad}, stream
+
+
+def test_fp16_embeddings_train_under_bf16_autocast(random_base, monkeypatch):
+    """LoRA is fp32, products are bf16, the residual stream is fp32; the Trainer is told so."""
+    grown, stream = trained_in_fp16(random_base, "tuned", "cpu", monkeypatch)
+    assert stream == [torch.float32]
+    assert all(one.isfinite().all() and one.any() for one in grown.values())
+    half = bases.load(random_base, True, "cpu")[0]
+    assert fit.arguments(TRAINING, "mt-qlora", 42, random_base / "none", half).bf16
+
+
+@pytest.mark.skipif(
+    not torch.cuda.is_available(), reason="bitsandbytes' own layers take fp16 on a GPU alone"
+)
+def test_both_plans_train_alike_on_fp16_embeddings(random_base, monkeypatch):
+    ours, theirs = (
+        trained_in_fp16(random_base, plan, "cuda", monkeypatch) for plan in ("tuned", "published")
+    )
+    assert ours[1] == theirs[1] == [torch.float32]
+    for name, one in ours[0].items():
+        torch.testing.assert_close(one, theirs[0][name], rtol=0.05, atol=1e-3)
 
 
 def test_outside_of_autocast_an_adapted_model_differs_by_a_rounding_at_most(random_base):

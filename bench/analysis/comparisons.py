@@ -1,8 +1,10 @@
-"""The study's two questions asked of a run: every paired comparison of its methods.
+"""The study's three questions asked of a run: every paired comparison of its methods.
 
 RQ1 sets single-task against multi-task QLoRA, RQ2 multi-task QLoRA against multi-task
-full fine-tuning, at each size. Problems are paired by id (the published RQ2 pairs them by
-position, which is wrong where an id is missing); what finds no partner is counted.
+full fine-tuning, at each size; RQ3 sets a multi-task method on all tasks against the same on
+two of them, wherever the grid has such cells. Problems are paired by id (the published RQ2
+pairs them by position, which is wrong where an id is missing); what finds no partner is
+counted.
 """
 
 from __future__ import annotations
@@ -10,6 +12,7 @@ from __future__ import annotations
 import csv
 import dataclasses
 import io
+import itertools
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 
@@ -18,7 +21,7 @@ import pandas as pd
 
 from bench.analysis import statistics
 from bench.errors import DataError
-from bench.records import Cell, Track
+from bench.records import TASKS, Cell, Track
 
 #: Cell id -> track -> one row per problem: ``id``, optionally ``part``, and the metrics.
 Tables = Mapping[str, Mapping[Track, pd.DataFrame]]
@@ -26,6 +29,27 @@ Tables = Mapping[str, Mapping[Track, pd.DataFrame]]
 METHOD_LABELS = {"st-qlora": "ST-QLoRA", "mt-qlora": "MT-QLoRA", "mt-fft": "MT-FFT"}
 #: The research questions: which method is a, which is b.
 QUESTIONS = {"RQ1": ("st-qlora", "mt-qlora"), "RQ2": ("mt-qlora", "mt-fft")}
+#: The question whose opponents differ in their tasks: the method on all, and on some of them.
+MIXTURES = "RQ3"
+#: How the methods are called that were trained on some of the tasks (see ``Cell.series``).
+MIXTURE_LABELS = {
+    f"{method}-{'-'.join(tasks)}": f"{label}, {' + '.join(tasks)}"
+    for method, label in METHOD_LABELS.items()
+    for tasks in itertools.combinations(TASKS, 2)
+}
+SERIES_LABELS = METHOD_LABELS | MIXTURE_LABELS
+
+
+def tasks_of(series: str) -> tuple[str, ...]:
+    """The tasks that a series was trained on (a base on none: it is asked all of them)."""
+    named = tuple(task for task in TASKS if task in series.split("-"))
+    return named or TASKS
+
+
+def label(a: str, b: str) -> str:
+    """What two series are called side by side, as ``Comparison.comparison`` has it."""
+    return f"{SERIES_LABELS[a]} vs {SERIES_LABELS[b]}"
+
 
 SIGNIFICANCE = 0.05
 #: With five pairs even an exact two-sided signed-rank test cannot fall below 0.05.
@@ -41,6 +65,7 @@ _NOT_COMPARED = (
     "empty_outputs",
     "truncated_share",
     "parse_failures",
+    "judge_parse_failures",
 )
 
 
@@ -115,17 +140,24 @@ def compare(cells: Sequence[Cell], tables: Tables, *, suite: str, seed: int) -> 
         metrics.setdefault(track, {}).update(dict.fromkeys(scored.values))
     rows = [
         row
-        for rq in QUESTIONS
-        for pair in _opponents(cells, rq)
+        for rq in (*QUESTIONS, MIXTURES)
+        for pair in opponents(cells, rq)
         for track in sorted(metrics)
+        if rq != MIXTURES or any(track.task in model.tasks for model in pair[1].models)
         for row in _rows(rq, suite, track, metrics[track], pair, scores, seed)
     ]
     return [row for adjust in statistics.ADJUSTMENTS for row in _adjust(rows, adjust)]
 
 
-def _opponents(cells: Sequence[Cell], rq: str) -> list[tuple[Cell, Cell]]:
+def opponents(cells: Sequence[Cell], rq: str) -> list[tuple[Cell, Cell]]:
     """The pairs of cells of one question, by size in the grid's order."""
-    by_place = {(cell.size, cell.method): cell for cell in cells}
+    by_place = {(cell.size, cell.series): cell for cell in cells}
+    if rq == MIXTURES:
+        return [
+            (by_place[cell.size, cell.method], cell)
+            for cell in cells
+            if cell.series != cell.method and (cell.size, cell.method) in by_place
+        ]
     method_a, method_b = QUESTIONS[rq]
     return [
         (by_place[size, method_a], by_place[size, method_b])
@@ -191,7 +223,7 @@ def _rows(
                 task=track.task,
                 language=track.language,
                 size=cells[0].size,
-                comparison=" vs ".join(METHOD_LABELS[cell.method] for cell in cells),
+                comparison=label(cells[0].series, cells[1].series),
                 metric=metric,
                 test="mcnemar" if metric.startswith("pass@") else "wilcoxon",
                 adjust="",

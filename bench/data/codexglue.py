@@ -9,10 +9,12 @@ function out. CoderEval, the evaluation set of both tasks, is made of other proj
 
 from __future__ import annotations
 
+import dataclasses
+import hashlib
 import inspect
 import re
 from collections import Counter
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -42,19 +44,42 @@ def files(track: Track, split: str) -> list[str]:
     return [_TEXT.format(language=track.language, split=_SUBSET[split])]
 
 
+@dataclasses.dataclass(frozen=True, slots=True)
+class Function:
+    """A function of code-to-text: row ``number`` of its split, and its parts.
+
+    ``tokens``: the record's own ``code_tokens`` and ``docstring_tokens``, each joined by one
+    space, where it has them: the published wording of summarization is made of these.
+    """
+
+    number: int
+    summary: str
+    signature: str
+    code: str
+    tokens: Mapping[str, str] = dataclasses.field(default_factory=dict)
+
+
 def samples(track: Track, split: str, locate: Locate) -> tuple[list[Sample], Counter[str]]:
     """The samples of a track and split, and how many rows were left out, by reason.
 
     Raises:
         DataError: a file is not as listed, or lacks a field.
     """
-    paths = [locate(path) for path in files(track, split)]
     if track.task == TRANSLATION:
-        return _pairs(track, split, *paths), Counter()
-    return _functions(track, split, paths[0])
+        return pairs(track, split, locate), Counter()
+    [path] = files(track, split)
+    records = read_jsonl(locate(path), {"code": str, "docstring": str})
+    kept, dropped = functions(track.language, records)
+    return [function_sample(track, split, function) for function in kept], dropped
 
 
-def _pairs(track: Track, split: str, source: Path, target: Path) -> list[Sample]:
+def pairs(track: Track, split: str, locate: Locate) -> list[Sample]:
+    """The line pairs of a translation split, none left out.
+
+    Raises:
+        DataError: a file is not as listed, or the two differ in length.
+    """
+    source, target = (locate(path) for path in files(track, split))
     left, right = read_lines(source), read_lines(target)
     if len(left) != len(right):
         raise DataError(
@@ -67,34 +92,45 @@ def _pairs(track: Track, split: str, source: Path, target: Path) -> list[Sample]
     ]
 
 
-def _functions(track: Track, split: str, path: Path) -> tuple[list[Sample], Counter[str]]:
-    """Code-to-text records as summarization, or inverted as generation."""
-    parse = {"python": _python, "java": _java}[track.language]
-    kept: list[Sample] = []
+def functions(
+    language: str, records: Iterable[Mapping[str, Any]]
+) -> tuple[list[Function], Counter[str]]:
+    """The functions among code-to-text records, and how many were left out, by reason."""
+    parse = {"python": _python, "java": _java}[language]
+    kept: list[Function] = []
     dropped: Counter[str] = Counter()
-    seen: set[str] = set()
-    for number, record in enumerate(read_jsonl(path, {"code": str, "docstring": str})):
+    seen: set[bytes] = set()
+    for number, record in enumerate(records):
         summary = first_paragraph(record["docstring"])
         try:
             signature, code = parse(record)
         except ValueError:
             dropped["does not parse"] += 1
             continue
+        digest = hashlib.blake2b(code.encode(errors="surrogatepass"), digest_size=16).digest()
         if len(summary.split()) < SHORTEST_SUMMARY:
             dropped["summary too short"] += 1
-        elif code in seen:
+        elif digest in seen:
             dropped["seen before"] += 1
         else:
-            seen.add(code)
-            kept.append(_sample(f"{split}-{number}@{track}", track, summary, signature, code))
+            seen.add(digest)
+            kept.append(Function(number, summary, signature, code, _tokens(record)))
     return kept, dropped
 
 
-def _sample(name: str, track: Track, summary: str, signature: str, code: str) -> Sample:
+def function_sample(track: Track, split: str, function: Function) -> Sample:
+    """A function as summarization, or inverted as generation."""
+    name = f"{split}-{function.number}@{track}"
     if track.task == SUMMARIZATION:
-        return Sample(name, track, {"code": code}, summary)
+        return Sample(name, track, {"code": function.code, **function.tokens}, function.summary)
     assert track.task == GENERATION
-    return Sample(name, track, {"summary": summary, "signature": signature}, code)
+    inputs = {"summary": function.summary, "signature": function.signature}
+    return Sample(name, track, inputs, function.code)
+
+
+def _tokens(record: Mapping[str, Any]) -> dict[str, str]:
+    fields = ("code_tokens", "docstring_tokens")
+    return {name: " ".join(record[name]) for name in fields if isinstance(record.get(name), list)}
 
 
 def _python(record: Mapping[str, Any]) -> tuple[str, str]:

@@ -6,11 +6,12 @@ import hashlib
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
-from bench.data import codexglue, corpora, embedded, problems, prompts
-from bench.data.corpora import EMBEDDED, SPLITS, tracks_of
+from bench.data import codetotext, codexglue, corpora, embedded, hub, problems, wordings
+from bench.data.corpora import EMBEDDED, FULL, SPLITS, tracks_of
 from bench.data.sources import locate, manifest
 from bench.data.suites import SUITES
 from bench.grid.study import Study, TinyBase
+from bench.records import GENERATION, TRANSLATION, Track
 
 
 def of_study(study: Study, mirror: Path | None) -> dict[str, str]:
@@ -31,27 +32,34 @@ def verify(study: Study, mirror: Path | None) -> None:
     """Check that every public file that a study reads is there, before anything runs.
 
     Raises:
-        DataError: no mirror, or a file of it that is missing or not the listed one.
+        DataError: a public file that is missing or not the listed one.
+        MachineError: a data set of the hub that is not here.
     """
-    for path in sorted(of_study(study, mirror).keys() & manifest().keys()):
+    read = of_study(study, mirror)
+    for path in sorted(read.keys() & manifest().keys()):
         locate(path, mirror)
+    if any(path.startswith(f"{hub.FOLDER}/") for path in read):
+        hub.folder(codetotext.repository(), mirror)
 
 
 def of_stages(study: Study, tasks: Sequence[str], mirror: Path | None) -> dict[str, dict[str, str]]:
     """The digests of what each stage of a model reads: another suite retrains nothing."""
-    variant = prompts.Prompts.load(study.prompts)
-    wording = {f"datasets/prompts/{variant.variant}.toml": variant.digest}
+    wording = _wording_digests(study.prompts, mirror)
     corpora.check_name(study.data.corpus)
     training: dict[str, str] = {}
     evaluation: dict[str, str] = {}
+    asked: dict[str, str] = {}
     for track in tracks_of(tasks):
         if study.data.corpus == EMBEDDED:
             training |= _embedded_digests()
+        elif study.data.corpus == FULL and track.task != TRANSLATION:
+            training |= _full_digests(study, track, mirror)
         else:
             for split in SPLITS:
                 training |= _public_digests(codexglue.files(track, split), mirror)
         for suite in study.suites:
             problems.check_name(suite.name)
+            asked |= _wording_digests(study.asked(suite), mirror)
             if suite.name == EMBEDDED:
                 evaluation |= _embedded_digests()
             else:
@@ -60,9 +68,25 @@ def of_stages(study: Study, tasks: Sequence[str], mirror: Path | None) -> dict[s
         # A tiny base learns from material that leaves the corpus out, so it reads it, too.
         "base": _embedded_digests() if any(isinstance(b, TinyBase) for b in study.sizes) else {},
         "train": training | wording,
-        "generate": evaluation | wording,
+        "generate": evaluation | asked,
         "score": evaluation,
     }
+
+
+def _full_digests(study: Study, track: Track, mirror: Path | None) -> dict[str, str]:
+    """The locked files of a language, or the authors' where a study names them."""
+    authors = corpora.authors_folder(study.data)
+    if track.task == GENERATION and authors is not None:
+        return codetotext.authors_digests(authors, track)
+    return hub.digests(codetotext.repository(), f"{track.language}/", mirror)
+
+
+def _wording_digests(variant: str, mirror: Path | None) -> dict[str, str]:
+    """The files of a wording; the published one may stand in scripts that no manifest lists."""
+    scripts = wordings.script_digests(variant, mirror)
+    if scripts:
+        return dict(scripts)
+    return {**wordings.own_digests(variant), **_public_digests(wordings.files(variant), mirror)}
 
 
 def _embedded_digests() -> dict[str, str]:

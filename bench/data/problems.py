@@ -12,7 +12,7 @@ from bench.data.sources import locate
 from bench.data.suites import SUITES
 from bench.errors import unknown
 from bench.grid.study import Suite
-from bench.records import Sample
+from bench.records import Sample, Track
 
 
 def suite_problems(suite: Suite, tasks: Sequence[str], mirror: Path | None) -> list[Sample]:
@@ -24,14 +24,23 @@ def suite_problems(suite: Suite, tasks: Sequence[str], mirror: Path | None) -> l
     """
     check_name(suite.name)
     cap = suite.max_problems_per_track
-    if suite.name == EMBEDDED:
-        functions = embedded.load()
-        tracks = [embedded.samples(functions, "test", track) for track in tracks_of(tasks)]
-    else:
-        public, find = SUITES[suite.name], functools.partial(locate, mirror=mirror)
-        mine = [track for track in tracks_of(tasks) if track in public.files]
-        tracks = [public.problems(track, find) for track in mine]
+    tracks = [track_problems(suite.name, track, mirror) for track in tracks_of(tasks)]
     return [problem for problems in tracks for problem in evenly_spaced(problems, cap)]
+
+
+def track_problems(name: str, track: Track, mirror: Path | None) -> list[Sample]:
+    """All problems of a suite in one track; none where it does not have the track.
+
+    Raises:
+        BenchError: no suite of that name.
+        DataError: a file that is missing, changed or broken, or a row count that is wrong.
+    """
+    check_name(name)
+    if name == EMBEDDED:
+        return embedded.samples(embedded.load(), "test", track)
+    if track not in SUITES[name].files:
+        return []
+    return SUITES[name].problems(track, functools.partial(locate, mirror=mirror))
 
 
 def check_name(name: str) -> None:

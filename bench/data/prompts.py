@@ -1,7 +1,8 @@
 """Samples into chat messages. The wording is data: ``datasets/prompts/<variant>.toml``.
 
-One file words both training and evaluation, so that a model is asked as it was taught
-(the published package asks differently, protocol, "Found in the published package", 9).
+One file words both training and evaluation, so that a model is asked as it was taught. The
+published package asks differently (protocol, "Found in the published package", 9); its
+wording is read by ``bench.data.wordings`` into the same records.
 """
 
 from __future__ import annotations
@@ -10,7 +11,7 @@ import dataclasses
 import hashlib
 import re
 import tomllib
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from bench.errors import DataError, unknown
@@ -20,8 +21,8 @@ PROMPTS = Path(__file__).parents[2] / "datasets" / "prompts"
 
 #: What a template may ask for, by task; a sample has it in ``inputs``.
 FIELDS = {
-    "generation": frozenset({"summary", "signature", "prompt"}),
-    "summarization": frozenset({"code"}),
+    "generation": frozenset({"summary", "signature", "prompt", "input"}),
+    "summarization": frozenset({"code", "source", "code_tokens", "docstring_tokens"}),
     "translation": frozenset({"code"}),
 }
 _PLACEHOLDER = re.compile(r"\{([a-z_]+)\}")
@@ -30,11 +31,34 @@ Message = dict[str, str]
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
+class Rendering:
+    """A way to write turns that a script sets in place of the tokenizer's chat template.
+
+    ``system`` and ``user`` are what stands before and behind the content of such a turn;
+    ``generation_prompt`` opens the assistant's.
+    """
+
+    system: tuple[str, str]
+    user: tuple[str, str]
+    generation_prompt: str
+
+    def render(self, messages: Sequence[Message]) -> str:
+        """The text of a chat whose last turn is left to the model."""
+        marks = {"system": self.system, "user": self.user}
+        turns = [
+            f"{marks[turn['role']][0]}{turn['content']}{marks[turn['role']][1]}"
+            for turn in messages
+        ]
+        return "".join((*turns, self.generation_prompt))
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
 class Wording:
     """The templates of one track.
 
     ``opening`` begins the assistant's turn for the model; ``whole`` is the user's turn for a
-    suite that prescribes its own text, whose answers are not opened.
+    suite that prescribes its own text, whose answers are not opened. Without ``rendering``
+    the tokenizer's chat template writes the turns.
     """
 
     system: str
@@ -42,6 +66,20 @@ class Wording:
     assistant: str
     opening: str = ""
     whole: str | None = None
+    rendering: Rendering | None = None
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class Marks:
+    """The words that a wording sets around what models write; empty where it has none.
+
+    ``begin`` and ``end`` enclose a summary, ``asked`` and ``answered`` head the turns.
+    """
+
+    begin: str = ""
+    end: str = ""
+    asked: str = ""
+    answered: str = ""
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
@@ -51,6 +89,7 @@ class Prompts:
     variant: str
     digest: str
     wordings: Mapping[Track, Wording]
+    marks: Marks = Marks()
 
     @classmethod
     def load(cls, variant: str, folder: Path = PROMPTS) -> Prompts:
@@ -83,6 +122,11 @@ class Prompts:
             {"role": "system", "content": _filled(wording.system, sample)},
             {"role": "user", "content": _filled(user, sample)},
         ]
+
+    def rendered(self, sample: Sample) -> str | None:
+        """The prompt of a sample where the wording itself says how turns are written."""
+        rendering = self.wordings[sample.track].rendering
+        return rendering.render(self.messages(sample)) if rendering else None
 
     def opening(self, sample: Sample) -> str:
         """What the model is given of its own turn; empty where its reference begins otherwise."""
@@ -122,7 +166,7 @@ def _wording(path: Path, table: Mapping[str, object], track: Track) -> Wording:
     entry = task.get(track.language) if isinstance(task, dict) else None
     if not isinstance(entry, dict):
         raise DataError(f"{path}: no table [{track.task}.{track.language}]", hint="add it")
-    names = {field.name for field in dataclasses.fields(Wording)}
+    names = {field.name for field in dataclasses.fields(Wording)} - {"rendering"}
     required = names - {"opening", "whole"}
     for name in sorted(required - entry.keys()):
         raise DataError(f"{path}: [{track.task}.{track.language}] lacks {name!r}", hint="add it")

@@ -50,9 +50,11 @@ class ChatTokenizer(Protocol):
 
 def prompt_text(sample: Sample, prompts: Prompts, tokenizer: ChatTokenizer) -> str:
     """What a model continues: the rendered messages and the opening of its own turn."""
-    chat = tokenizer.apply_chat_template(
-        prompts.messages(sample), tokenize=False, add_generation_prompt=True
-    )
+    chat = prompts.rendered(sample)
+    if chat is None:
+        chat = tokenizer.apply_chat_template(
+            prompts.messages(sample), tokenize=False, add_generation_prompt=True
+        )
     return f"{chat}{prompts.opening(sample)}"
 
 
@@ -124,11 +126,14 @@ def packed_rows(
     for split, members in samples.items():
         path = None
         if cache is not None:
-            path = cache / "rows" / f"{_key(members, prompts, tokenizer, training, seed)}.arrow"
+            key = _key(members, prompts, tokenizer, training, seed, split)
+            path = cache / "rows" / f"{key}.arrow"
         rows = _read(path) if path else None
         if rows is None:
             order = np.random.default_rng(seed).permutation(len(members))
             mixed = [members[index] for index in order]
+            if split == "valid" and training.early_stopping:
+                mixed = mixed[: training.early_stopping.max_samples]
             published = training.packing == "published"
             if published and training.loss_on_prompt:
                 texts = whole_chats(mixed, prompts, tokenizer)
@@ -160,15 +165,18 @@ def _key(
     tokenizer: ChatTokenizer,
     training: Training,
     seed: int,
+    split: str = "train",
 ) -> str:
     """SHA-256 of everything that decides the rows of a split."""
     digest = hashlib.sha256()
+    stopping = training.early_stopping if split == "valid" else None
     recipe = {
         "recipe": RECIPE,
         "prompts": prompts.digest,
         "template": str(tokenizer.chat_template),
         "tokens": [tokenizer.eos_token_id, tokenizer.pad_token_id],
         "packing": [training.packing, training.row_tokens, training.loss_on_prompt],
+        "first": stopping.max_samples if stopping else None,
         "seed": seed,
     }
     digest.update(json.dumps(recipe, sort_keys=True).encode())

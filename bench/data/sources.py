@@ -25,6 +25,7 @@ from bench.errors import DataError, unknown
 
 ROOT = Path(__file__).parents[2]
 MANIFEST = ROOT / "datasets" / "sources.tsv"
+FETCH = "fetch it: nox -s fetch -- --study NAME"
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
@@ -93,34 +94,67 @@ def manifest(path: Path = MANIFEST) -> Mapping[str, Source]:
     return sources
 
 
+def data_folder() -> Path:
+    """Where ``bench fetch`` puts the public files: the layout of a mirror."""
+    return cache_folder() / "data"
+
+
 def locate(path: str, mirror: Path | None, entries: Mapping[str, Source] | None = None) -> Path:
-    """The verified file at ``path`` of a mirror folder.
+    """The verified file at ``path`` of a mirror folder; without one, of the fetched folder.
 
     Raises:
-        DataError: no mirror is given, it lacks the file, or the file is not the one that
-            the manifest names (its bytes, its SHA-256 or its rows).
+        DataError: the folder lacks the file, or the file is not the one that the manifest
+            names (its bytes, its SHA-256 or its rows).
     """
     entries = manifest() if entries is None else entries
     if path not in entries:
         raise unknown("data file", path, entries)
     source = entries[path]
-    if mirror is None:
-        raise DataError(
-            f"{path}: this study reads public files",
-            hint="name the folder that holds them: --mirror DIR (datasets/README.md lists them)",
-        )
-    if not mirror.is_dir():
+    if mirror is not None and not mirror.is_dir():
         raise DataError(f"mirror {mirror}: no such folder", hint="check --mirror DIR")
-    file = mirror / path
-    origin = f"put it there from {source.repository}@{source.commit[:12]}: {source.source}"
-    if not file.is_file():
-        raise DataError(f"{file}: the mirror lacks this file", hint=origin)
-    status = file.stat()
-    mark = f"{status.st_size} {status.st_mtime_ns} {source.sha256} {source.rows} {source.unit}"
-    if _verified().get(str(file.resolve())) != mark:
+    file = (mirror or data_folder()) / path
+    if mirror is None:
+        origin = FETCH
+        if not file.is_file():
+            raise DataError(
+                f"{path}: this study reads public files, and this one is not fetched",
+                hint=f"{FETCH}; or name the folder that holds them: --mirror DIR",
+            )
+    else:
+        origin = f"put it there from {source.repository}@{source.commit[:12]}: {source.source}"
+        if not file.is_file():
+            raise DataError(f"{file}: the mirror lacks this file", hint=origin)
+    if not is_verified(file, f"{source.sha256} {source.rows} {source.unit}"):
         _verify(file, source, origin)
-        _remember(file, mark)
+        remember(file, f"{source.sha256} {source.rows} {source.unit}")
     return file
+
+
+def is_verified(file: Path, content: str) -> bool:
+    """Whether a file was verified to be ``content`` and has not been touched since."""
+    return _verified().get(str(file.resolve())) == _mark(file, content)
+
+
+def remember(file: Path, content: str) -> None:
+    """Note a verified file. Losing the note (a full disk, a race) costs a hash, no more."""
+    folder = cache_folder()
+    marks = {**_verified(), str(file.resolve()): _mark(file, content)}
+    with contextlib.suppress(OSError):
+        folder.mkdir(parents=True, exist_ok=True)
+        with tempfile.NamedTemporaryFile("w", dir=folder, suffix=".tmp", delete=False) as part:
+            json.dump(marks, part, indent=1)
+        Path(part.name).replace(folder / "verified.json")
+
+
+def _mark(file: Path, content: str) -> str:
+    status = file.stat()
+    return f"{status.st_size} {status.st_mtime_ns} {content}"
+
+
+def sha256_of(file: Path) -> str:
+    """The SHA-256 of a file's content."""
+    with file.open("rb") as content:
+        return hashlib.file_digest(content, "sha256").hexdigest()
 
 
 def _verify(file: Path, source: Source, origin: str) -> None:
@@ -128,8 +162,7 @@ def _verify(file: Path, source: Source, origin: str) -> None:
     if size != source.bytes:
         how = "truncated" if size < source.bytes else "changed"
         raise DataError(f"{file}: {how}: {size} bytes, expected {source.bytes}", hint=origin)
-    with file.open("rb") as content:
-        found = hashlib.file_digest(content, "sha256").hexdigest()
+    found = sha256_of(file)
     if found != source.sha256:
         raise DataError(
             f"{file}: changed: its SHA-256 is {found[:12]}…, expected {source.sha256[:12]}…",
@@ -154,14 +187,3 @@ def _verified() -> Mapping[str, str]:
     except (OSError, ValueError):
         return {}
     return marks if isinstance(marks, dict) else {}
-
-
-def _remember(file: Path, mark: str) -> None:
-    """Note a verified file. Losing the note (a full disk, a race) costs a hash, no more."""
-    folder = cache_folder()
-    marks = {**_verified(), str(file.resolve()): mark}
-    with contextlib.suppress(OSError):
-        folder.mkdir(parents=True, exist_ok=True)
-        with tempfile.NamedTemporaryFile("w", dir=folder, suffix=".tmp", delete=False) as part:
-            json.dump(marks, part, indent=1)
-        Path(part.name).replace(folder / "verified.json")

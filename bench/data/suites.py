@@ -13,6 +13,7 @@ import textwrap
 from collections.abc import Callable, Mapping, Sequence
 
 from bench.data import codexglue, transeval
+from bench.data.codetokens import joined_tokens
 from bench.data.codexglue import Locate
 from bench.data.pythonsource import take_apart
 from bench.data.readers import read_json, read_jsonl
@@ -53,14 +54,17 @@ _SUMMARIES = {
 def codereval(track: Track, locate: Locate) -> list[Sample]:
     """CoderEval: prompts less the package's unreliable ones, and the curated summaries.
 
-    Prompts have no reference and no tests here (CoderEval's live in its docker image). Python
+    Prompts have no reference and no tests here (CoderEval's live in its docker image, where
+    ``check`` finds them by the task's id, see ``bench.scoring.codereval``). Python
     code to summarize has its docstring removed: in 99 of 100 the published input holds it,
-    often with the reference in it (protocol, "Found in the published package", 6).
+    often with the reference in it (protocol, "Found in the published package", 6). What the
+    published wording asks with is beside: ``input`` and ``source`` as they are in the files,
+    and ``code_tokens`` of the code without docstring, as its models were trained.
     """
     if track.task == SUMMARIZATION:
         return _codereval_summaries(track, locate)
     path, expected = _PROMPTS[track]
-    fields = {"question_id": str, "signature": str, "docstring": str}
+    fields = {"question_id": str, "signature": str, "docstring": str, "input": str}
     records = read_jsonl(locate(path), fields)
     lists = read_json(locate(_DISCARDED))
     discarded = {name for names in lists.values() for name in names}
@@ -71,8 +75,11 @@ def codereval(track: Track, locate: Locate) -> list[Sample]:
             {
                 "summary": " ".join(record["docstring"].split()),
                 "signature": record["signature"].strip().removesuffix("{").rstrip(),
+                "input": record["input"],
             },
             "",
+            None,
+            {"kind": "codereval", "task": record["question_id"]},
         )
         for record in records
         if record["question_id"] not in discarded
@@ -89,7 +96,12 @@ def _codereval_summaries(track: Track, locate: Locate) -> list[Sample]:
         if track.language == "python":
             code = take_apart(textwrap.dedent(code)).code
         reference = record["reference_summary"].strip()
-        problems.append(Sample(f"{record['id']}@{track}", track, {"code": code}, reference))
+        inputs = {
+            "code": code,
+            "source": record["code"],
+            "code_tokens": joined_tokens(code, track.language),
+        }
+        problems.append(Sample(f"{record['id']}@{track}", track, inputs, reference))
     return _counted("codereval", problems, expected)
 
 

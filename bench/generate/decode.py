@@ -25,6 +25,8 @@ from bench.grid.study import Decoding
 from bench.records import Generation, Tokens, Track
 
 Progress = Callable[[int, int], None]
+#: The answer in a model's text, for a track.
+Extraction = Callable[[Track, str], str]
 
 #: Rows are taken out of a batch when at least this share of them has finished.
 _DROP_SHARE = 0.25
@@ -35,6 +37,8 @@ class Prompt:
     """A problem as the model sees it: ``text`` is the rendered chat, turn opened.
 
     ``opening`` is the end of ``text`` that belongs to the answer (see ``bench.data.prompts``).
+    ``cut_at``: the most tokens of ``text`` that the model is given, the first ones.
+    ``extract`` finds the answer in what it writes.
     """
 
     id: str
@@ -42,6 +46,8 @@ class Prompt:
     track: Track
     text: str
     opening: str = ""
+    cut_at: int | None = None
+    extract: Extraction = extract
 
     @property
     def sha256(self) -> str:
@@ -132,6 +138,7 @@ def batches(tokenizer: Any, prompts: Sequence[Prompt], decoding: Decoding) -> li
     fitting: list[_Encoded] = []
     too_long: list[_Encoded] = []
     for prompt, row in zip(prompts, ids, strict=True):
+        row = row[: prompt.cut_at]
         room = decoding.window_tokens - len(row)
         limit = min(decoding.new_tokens[prompt.track.task], room)
         encoded = _Encoded(prompt, tuple(row), max(0, limit))
@@ -263,7 +270,7 @@ def _answer(model: Any, tokenizer: Any, batch: Sequence[_Encoded]) -> tuple[list
             output_tokens=len(output),
             finish_reason=reason,
             text=text,
-            output=extract(one.prompt.track, text),
+            output=one.prompt.extract(one.prompt.track, text),
         )
         lines.append(json.dumps(dataclasses.asdict(line), ensure_ascii=False).encode() + b"\n")
     return lines, _spent(batch, [len(output) for output in outputs])

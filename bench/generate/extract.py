@@ -2,18 +2,18 @@
 
 One function, so that all methods, sizes and suites are treated alike. Code answers lose
 a Markdown fence, prose before the first function and everything after the answer's
-functions; summaries keep their first paragraph, unwrapped from the study's markers.
+functions; summaries keep their first paragraph, unwrapped from the wording's markers.
+``published`` cuts as the package's scripts do instead, by the words of its wording.
 """
 
 from __future__ import annotations
 
 import re
 
-from bench.records import SUMMARIZATION, Track
+from bench.data.prompts import Marks
+from bench.records import GENERATION, SUMMARIZATION, Track
 
 _FENCE = re.compile(r"```[ \t]*[\w+#-]*[ \t]*\n(.*?)(?:\n[ \t]*```|\Z)", re.DOTALL)
-#: The study wraps summaries between these words (protocol, "Training").
-_MARKED = re.compile(r"\A\s*SUMMARY:\s*(.*?)\s*(?:\bDONE\b|\Z)", re.DOTALL)
 _QUOTES = re.compile(r'\A("""|\'\'\'|"|`)(.*)\1\Z', re.DOTALL)
 
 #: A line of Python that belongs to an answer although it stands at the margin.
@@ -31,18 +31,41 @@ _STRINGS_AND_COMMENTS = re.compile(
 )
 
 
-def extract(track: Track, text: str) -> str:
+#: A wording without words of its own around the answer.
+UNMARKED = Marks()
+
+
+def extract(track: Track, text: str, marks: Marks = UNMARKED) -> str:
     """The answer in a model's ``text``; an empty string where there is none.
 
     Args:
         track: decides by its target language: ``english``, ``python``, ``java``, ``csharp``.
         text: the decoded output, special tokens removed.
+        marks: the words that the wording encloses summaries by (the study does).
     """
     text = text.replace("\r\n", "\n")
     if track.task == SUMMARIZATION:
-        return _summary(text)
+        return _summary(text, marks)
     code = _unfenced(text)
     return _python(code) if track.target_language == "python" else _braced(code)
+
+
+def published(track: Track, text: str, marks: Marks) -> str:
+    """The answer as the package's scripts cut it out, artefacts included.
+
+    Summaries stand between the last ``begin`` and the first ``end`` behind it; generated code
+    ends where another turn begins; translated code is what follows the last turn's head, and
+    of a fence all but its ticks: the language word of any but a Java one stays.
+    """
+    if track.task == SUMMARIZATION:
+        return text.split(marks.begin)[-1].split(marks.end)[0].strip()
+    if track.task == GENERATION:
+        return text.strip().split(marks.asked)[0].strip().removeprefix(marks.answered).strip()
+    code = text.split(marks.answered)[-1].strip()
+    for fence in ("```java", "```"):
+        if fence in code:
+            return code.split(fence)[1].split("```")[0].strip()
+    return code
 
 
 def _unfenced(text: str) -> str:
@@ -51,10 +74,14 @@ def _unfenced(text: str) -> str:
     return (found.group(1) if found else text).strip("\n")
 
 
-def _summary(text: str) -> str:
+def _summary(text: str, marks: Marks) -> str:
     """The first paragraph as one line, without markers, fences and quotes."""
-    marked = _MARKED.search(text)
-    text = marked.group(1) if marked else _unfenced(text)
+    marked = marks.begin and text.lstrip().startswith(marks.begin)
+    if marked:
+        text = text.lstrip().removeprefix(marks.begin)
+        text = re.split(rf"\b{re.escape(marks.end)}\b", text, maxsplit=1)[0]
+    else:
+        text = _unfenced(text)
     paragraph = text.strip().split("\n\n", 1)[0]
     line = " ".join(paragraph.split())
     quoted = _QUOTES.search(line)

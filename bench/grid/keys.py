@@ -99,12 +99,13 @@ def decides(
     is not repeated: their keys are in its key.
     """
     whole = canonical(study)
+    suites = [{**canonical(suite), "prompts": study.asked(suite)} for suite in study.suites]
     if stage == "base":
         base = canonical(study.base(size))
         return {"base": base, "seed": study.seed}
     if stage == "train":
-        training = whole["training"]
-        unused = {"qlora", "lora"} if method == "mt-fft" else {"full"}
+        training = canonical(study.training.of(tasks))
+        unused = {"single", *(("qlora", "lora") if method == "mt-fft" else ("full",))}
         return {
             "method": "full" if method == "mt-fft" else "qlora",
             "tasks": list(tasks),
@@ -119,13 +120,12 @@ def decides(
         return {
             "method": method,
             "tasks": list(tasks),
-            "prompts": study.prompts,
-            "suites": whole["suites"],
+            "suites": suites,
             "decoding": {**decoding, "new_tokens": new_tokens},
             "plan": study.training.plan,
         }
     if stage == "score":
-        return {"tasks": list(tasks), "suites": whole["suites"], "scoring": whole["scoring"]}
+        return {"tasks": list(tasks), "suites": suites, "scoring": whole["scoring"]}
     raise ValueError(f"unknown stage {stage}")
 
 

@@ -7,14 +7,14 @@ from __future__ import annotations
 
 import dataclasses
 import functools
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from bench.grid import keys
 from bench.grid.keys import Ingredients
 from bench.grid.store import State, Store
 from bench.grid.study import Study, TinyBase
-from bench.records import SCHEMA, Cell
+from bench.records import SCHEMA, Cell, Model
 
 BASE, TRAIN, GENERATE, SCORE = "base", "train", "generate", "score"
 #: Rough relative cost of each stage of a model; only its order matters (longest first).
@@ -113,8 +113,29 @@ def plan(
     return tuple(planner.stages.values())
 
 
-def as_json(study: Study, cells: Sequence[Cell], stages: Sequence[PlannedStage]) -> dict[str, Any]:
+@dataclasses.dataclass(frozen=True, slots=True)
+class Amounts:
+    """What a plan tells of data, as plain data: see ``bench.data.sizes`` and ``needs``.
+
+    ``models`` is keyed by method and tasks; ``missing`` is what keeps the study from running.
+    """
+
+    data: Mapping[str, Any]
+    models: Mapping[tuple[str, tuple[str, ...]], Mapping[str, Any]]
+    missing: Sequence[Mapping[str, Any]]
+
+
+def as_json(
+    study: Study,
+    cells: Sequence[Cell],
+    stages: Sequence[PlannedStage],
+    amounts: Amounts | None = None,
+) -> dict[str, Any]:
     """The plan as plain data; a stage that failed is one that is missing."""
+
+    def sized(cell: Cell, model: Model) -> dict[str, Any]:
+        return {"data": amounts.models[cell.method, model.tasks]} if amounts else {}
+
     listed: dict[str, list[dict[str, str]]] = {}
     for stage in stages:
         state = State.MISSING if stage.state is State.FAILED else stage.state
@@ -123,6 +144,8 @@ def as_json(study: Study, cells: Sequence[Cell], stages: Sequence[PlannedStage])
     return {
         "schema": SCHEMA,
         "study": study.name,
+        "with": list(study.with_),
+        **({"data": amounts.data, "missing": list(amounts.missing)} if amounts else {}),
         "bases": [
             {"size": size, "stages": listed[f"bases/{size}"]}
             for size in dict.fromkeys(cell.size for cell in cells)
@@ -136,6 +159,7 @@ def as_json(study: Study, cells: Sequence[Cell], stages: Sequence[PlannedStage])
                     {
                         "id": model.id,
                         "tasks": list(model.tasks),
+                        **sized(cell, model),
                         "stages": listed[f"cells/{cell.id}/{model.id}"],
                     }
                     for model in cell.models

@@ -30,7 +30,8 @@ LOG = "log.txt"
 #: A folder of this name lives only until its stage is done.
 CHECKPOINTS = "checkpoints"
 #: The reports of a run, in its folder.
-RESULTS, STATISTICS, MARKDOWN, HTML = "results.json", "stats.csv", "report.md", "report.html"
+RESULTS, STATISTICS, CLAIMS = "results.json", "stats.csv", "claims.json"
+MARKDOWN, HTML = "report.md", "report.html"
 _KEY = "key.txt"
 _LOCK = ".lock"
 _LOCK_WAIT_S = 5.0
@@ -225,10 +226,10 @@ class Store:
         try:
             made_ns = min(
                 (self.folder / name).stat().st_mtime_ns
-                for name in (RESULTS, STATISTICS, MARKDOWN, HTML)
+                for name in (RESULTS, STATISTICS, CLAIMS, MARKDOWN, HTML)
             )
-            folders = itertools.chain(*(self.folder.glob(f"{top}/**/") for top in ("bases", "cells")))
-            return all(path.stat().st_mtime_ns <= made_ns for path in folders)
+            tops = (self.folder.glob(f"{top}/**/") for top in ("bases", "cells"))
+            return all(path.stat().st_mtime_ns <= made_ns for path in itertools.chain(*tops))
         except OSError:
             return False
 

@@ -1,24 +1,28 @@
 """A study: the grid with everything that decides it, parsed from one TOML file.
 
-``expand`` turns it into cells; the planner, the runner, the reports and (through
-``bench.grid.cells``) the noxfile all use the same function, so no list of cells is
-written by hand.
+A study may extend another (``extends = "paper"``) and offer options (``[options.rq3]``,
+chosen by ``--with rq3``), see ``bench.grid.tables``. ``expand`` turns it into cells; the
+planner, the runner, the reports and (through ``bench.grid.cells``) the noxfile all use the
+same function, so no list of cells is written by hand.
 """
 
 from __future__ import annotations
 
-import tomllib
 from collections.abc import Sequence
-from pathlib import Path
 from typing import Annotated, Any, Literal
 
 import pydantic
 
 from bench.errors import BenchError, unknown
-from bench.grid import cells
+from bench.grid import cells, tables
+from bench.grid.tables import STUDIES, available
 from bench.records import METHODS, TASKS, TRACKS, Cell, Track
 
-STUDIES = Path(__file__).parent.parent / "studies"
+__all__ = ["STUDIES", "Study", "available", "canonical", "expand", "load", "select"]
+
+Task = Literal["generation", "summarization", "translation"]
+#: The wordings whose words the published extraction rules cut at.
+PUBLISHED_WORDINGS = ("published", "corrected")
 
 
 class _Table(pydantic.BaseModel):
@@ -38,6 +42,8 @@ class TinyBase(_Table):
     kv_heads: pydantic.PositiveInt
     intermediate_size: pydantic.PositiveInt
     vocabulary: pydantic.PositiveInt = 2048
+    #: Rows of the embedding, of which the tokenizer uses the first: Qwen2.5 has 151,936.
+    embedding_rows: pydantic.PositiveInt | None = None
     pretrain_steps: pydantic.PositiveInt
     pretrain_rows_per_step: pydantic.PositiveInt = 8
     pretrain_learning_rate: pydantic.PositiveFloat
@@ -80,6 +86,8 @@ class Optimization(_Table):
     scheduler: str = "cosine"
     warmup_steps: pydantic.NonNegativeInt
     epochs: pydantic.PositiveInt
+    #: Ends the training before its epochs; the schedule runs to this step.
+    max_steps: pydantic.PositiveInt | None = None
     gradient_checkpointing: bool = False
     #: Rows per optimizer step, and how many of them are computed at once.
     rows_per_step: pydantic.PositiveInt
@@ -99,6 +107,15 @@ class EarlyStopping(_Table):
     patience: pydantic.PositiveInt
     threshold: pydantic.NonNegativeFloat
     metric: Literal["loss", "similarity"] = "loss"
+    #: Of the shuffled validation samples only the first so many: the study's scripts take 500.
+    max_samples: pydantic.PositiveInt | None = None
+
+
+class SingleTask(_Table):
+    """What differs for a model that is trained on one task alone; None: as for the others."""
+
+    warmup_steps: pydantic.NonNegativeInt | None = None
+    every_steps: pydantic.PositiveInt | None = None
 
 
 class Training(_Table):
@@ -111,10 +128,35 @@ class Training(_Table):
     #: ``published`` dequantises in every pass, ``tuned`` once: bitwise equal in training, in
     #: generation with an adapter up to a rounding.
     plan: Literal["published", "tuned"] = "tuned"
+    #: What QLoRA leaves unquantised (embeddings, head, norms) while it trains on a GPU:
+    #: ``published`` fp16, ``corrected`` bf16. A CPU has bf16 (or fp32) either way.
+    precision: Literal["published", "corrected"] = "corrected"
     lora: Lora = Lora()
     qlora: Optimization
     full: Optimization
     early_stopping: EarlyStopping | None = None
+    #: By task, what differs where a model learns it alone.
+    single: dict[Task, SingleTask] = {}
+
+    @pydantic.model_validator(mode="after")
+    def _something_to_stop(self) -> Training:
+        for task, own in self.single.items():
+            if own.every_steps and not self.early_stopping:
+                raise ValueError(f"single.{task}.every_steps without [training.early_stopping]")
+        return self
+
+    def of(self, tasks: Sequence[str]) -> Training:
+        """The protocol of a model of some tasks: ``single`` applied and emptied."""
+        own = self.single.get(tasks[0]) if len(tasks) == 1 else None  # type: ignore[call-overload]
+        changes: dict[str, Any] = {"single": {}}
+        if own and own.warmup_steps is not None:
+            warmup = {"warmup_steps": own.warmup_steps}
+            changes["qlora"] = self.qlora.model_copy(update=warmup)
+            changes["full"] = self.full.model_copy(update=warmup)
+        if own and own.every_steps and self.early_stopping:
+            every = {"every_steps": own.every_steps}
+            changes["early_stopping"] = self.early_stopping.model_copy(update=every)
+        return self.model_copy(update=changes)
 
 
 class Decoding(_Table):
@@ -138,24 +180,60 @@ class TrainingData(_Table):
 
     corpus: str
     max_samples_per_track: pydantic.PositiveInt | None = None
+    #: How code-to-text is read (``bench.data.codetotext``): as the study renders it, every
+    #: row, or without docstrings in the code, less what teaches nothing.
+    variant: Literal["published", "corrected"] = "corrected"
+    #: A folder with the authors' own generation files, which are not public.
+    generation_files: str | None = None
 
 
 class Suite(_Table):
-    """A set of evaluation problems, with an optional cap (evenly spaced) per track."""
+    """A set of evaluation problems, with an optional cap (evenly spaced) per track.
+
+    The same problems may be asked in several ways, each under a ``label`` of its own:
+    generations, tables, metrics and reports go by the label.
+    """
 
     name: str
+    label: Annotated[str, pydantic.Field(pattern=r"^[a-z0-9][a-z0-9._-]*$")] = ""
     max_problems_per_track: pydantic.PositiveInt | None = None
+    #: The wording (``bench.data.wordings``); None: the study's.
+    prompts: str | None = None
+    #: Which rules find the answer in a model's text (``bench.generate.extract``).
+    extraction: Literal["kit", "published"] = "kit"
+    #: By task, where a prompt is cut off, its end with it: as the study's scripts do.
+    prompt_tokens: dict[Task, pydantic.PositiveInt] = {}
+
+    @pydantic.model_validator(mode="before")
+    @classmethod
+    def _labelled(cls, data: Any) -> Any:
+        named = isinstance(data, dict) and isinstance(data.get("name"), str)
+        return {"label": data["name"], **data} if named else data
 
 
 class Scoring(_Table):
     """Metrics beyond those that every study has: they need a JVM, .NET, a model or a server."""
 
     metrics: tuple[
-        Literal[
-            "pmd", "checkstyle", "roslyn", "cognitive", "sonar", "bertscore", "side", "judge"
-        ],
+        Literal["pmd", "checkstyle", "roslyn", "cognitive", "bertscore", "side", "judge"],
         ...,
     ] = ()
+
+
+class Mixture(_Table):
+    """A further cell: a multi-task method at one size, trained on some of the tasks."""
+
+    method: Literal["mt-qlora", "mt-fft"]
+    size: str
+    tasks: Annotated[tuple[Task, ...], pydantic.Field(min_length=2)]
+
+
+class Option(_Table):
+    """What ``--with NAME`` adds to a study: sizes (before its own) and mixtures."""
+
+    summary: str
+    sizes: tuple[Base, ...] = ()
+    mixtures: tuple[Mixture, ...] = ()
 
 
 class Study(_Table):
@@ -166,15 +244,43 @@ class Study(_Table):
     summary: str
     seed: int = 42
     prompts: str = "kit"
-    sizes: tuple[Base, ...]
+    sizes: Annotated[tuple[Base, ...], pydantic.Field(min_length=1)]
     methods: tuple[Literal["st-qlora", "mt-qlora", "mt-fft"], ...] = METHODS  # type: ignore[assignment]
-    tasks: tuple[Literal["generation", "summarization", "translation"], ...] = TASKS  # type: ignore[assignment]
+    tasks: tuple[Task, ...] = TASKS  # type: ignore[assignment]
+    mixtures: tuple[Mixture, ...] = ()
+    options: dict[str, Option] = {}
+    #: The options that are part of this study: its file's own, and those of ``load``.
+    with_: tuple[str, ...] = pydantic.Field(default=(), alias="with")
     data: TrainingData
     #: The first suite that has a track is that track's principal one in the reports.
     suites: tuple[Suite, ...]
     training: Training
     decoding: Decoding
     scoring: Scoring = Scoring()
+
+    @pydantic.model_validator(mode="after")
+    def _consistent(self) -> Study:
+        names = [base.name for base in self.sizes]
+        if len(set(names)) < len(names):
+            raise ValueError(f"two sizes of one name: {', '.join(names)}")
+        labels = [suite.label for suite in self.suites]
+        if len(set(labels)) < len(labels):
+            raise ValueError("two suites of one label: give one of them a `label` of its own")
+        for suite in self.suites:
+            if suite.extraction == "published" and self.asked(suite) not in PUBLISHED_WORDINGS:
+                raise ValueError(
+                    f"suite {suite.label}: extraction published needs the published wording"
+                )
+        for one in self.mixtures:
+            if one.size not in names:
+                raise ValueError(f"a mixture at the size {one.size!r}, which is not in the grid")
+            if not set(one.tasks) < set(self.tasks):
+                raise ValueError(f"a mixture of {', '.join(one.tasks)}: not a part of the tasks")
+        return self
+
+    def asked(self, suite: Suite) -> str:
+        """The wording in which a suite's problems are put to the models."""
+        return suite.prompts or self.prompts
 
     def base(self, size: str) -> TinyBase | HubBase:
         """The base model of a size."""
@@ -188,37 +294,50 @@ class Study(_Table):
         return tuple(track for track in TRACKS if track.task in tasks)
 
 
-def available() -> list[str]:
-    """Names of the studies that ship with the kit."""
-    return sorted(path.stem for path in STUDIES.glob("*.toml"))
-
-
-def load(name: str) -> Study:
-    """Read a study by name, or by the path of a TOML file.
+def load(name: str, options: Sequence[str] = ()) -> Study:
+    """Read a study by name, or by the path of a TOML file, with some of its options.
 
     Raises:
-        BenchError: no such study, or a field that is missing, unknown or out of range.
+        BenchError: no such study or option, or a field that is missing, unknown or out of
+            range.
     """
-    path = Path(name) if name.endswith(".toml") else STUDIES / f"{name}.toml"
-    if not path.is_file():
-        raise unknown("study", name, available())
+    path = tables.locate(name)
+    table = tables.read(path)
     try:
-        with path.open("rb") as file:
-            study = Study.model_validate(tomllib.load(file))
-    except tomllib.TOMLDecodeError as error:
-        raise BenchError(f"{path}: not valid TOML: {error}", hint="mend that line") from None
+        Study.model_validate(table)  # before its options are taken apart
+        return Study.model_validate(tables.with_options(table, options))
     except pydantic.ValidationError as error:
         first = error.errors(include_url=False)[0]
-        where = ".".join(str(part) for part in first["loc"])
+        where = ".".join(str(part) for part in first["loc"]) or "the study"
         raise BenchError(
             f"{path}: {where}: {first['msg']}", hint="see bench/grid/study.py for the fields"
         ) from None
-    return study
 
 
 def expand(study: Study) -> tuple[Cell, ...]:
     """The cells of a study, by size and then by method, each with the models it trains."""
-    return cells.expand((base.name for base in study.sizes), study.methods, study.tasks)
+    mixtures = [(one.method, one.size, one.tasks) for one in study.mixtures]
+    return cells.expand((base.name for base in study.sizes), study.methods, study.tasks, mixtures)
+
+
+def select(study: Study, patterns: Sequence[str]) -> tuple[Cell, ...]:
+    """The cells of a study that match some patterns, see ``cells.select``.
+
+    Raises:
+        BenchError: a pattern that matches nothing, or only cells of an option.
+    """
+    grid = expand(study)
+    for pattern in patterns:
+        if cells.matching(grid, pattern):
+            continue
+        for name in study.options:
+            whole = Study.model_validate(tables.with_options(canonical(study), [name]))
+            if name not in study.with_ and cells.matching(expand(whole), pattern):
+                raise BenchError(
+                    f"the cell {pattern!r} belongs to an option of the study {study.name}",
+                    hint=f"add --with {name}",
+                )
+    return cells.select(grid, patterns)
 
 
 def canonical(model: pydantic.BaseModel) -> dict[str, Any]:

@@ -6,10 +6,12 @@ from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
-from bench.analysis.comparisons import METHOD_LABELS, QUESTIONS, Comparison
+from bench.analysis.claims import Verdict
+from bench.analysis.comparisons import Comparison
 from bench.grid.study import Study, TinyBase
-from bench.records import Outcome, Track
-from bench.report import costs, scoreboard
+from bench.records import Outcome, Track, series
+from bench.report import audits, claims, costs, reference, scoreboard
+from bench.report.audits import Audited
 from bench.report.document import Cell, Column, Group, Report, Row, Section, Table
 from bench.report.labels import BASE, LANGUAGES, NULL, Key, number, p_value
 from bench.report.results import Results, StageEntry
@@ -23,9 +25,16 @@ LEGEND = (
 )
 
 
-def build(results: Results, comparisons: Sequence[Comparison], study: Study) -> Report:
+def build(
+    results: Results,
+    comparisons: Sequence[Comparison],
+    study: Study,
+    verdicts: Sequence[Verdict] = (),
+    audited: Audited | None = None,
+    data: Section | None = None,
+) -> Report:
     """The report of a run, ready for any rendering."""
-    scores = scoreboard.gather(results, comparisons, [suite.name for suite in study.suites])
+    scores = scoreboard.gather(results, comparisons, [suite.label for suite in study.suites])
     tracks = sorted({key.track for key in scores.keys})
     tables = [table for track in tracks for table in scoreboard.track_tables(scores, track)]
     sections = [
@@ -37,10 +46,16 @@ def build(results: Results, comparisons: Sequence[Comparison], study: Study) -> 
         Section("Scores", (LEGEND,), tuple(tables)),
         Section(
             "Costs",
-            tuple(note for name, note in results["notes"].items() if name.endswith("_s")),
+            (
+                *(note for name, note in results["notes"].items() if name.endswith("_s")),
+                reference.NO_COSTS,
+            ),
             (costs.cost_table(results, scores),),
             costs.charts(results, scores, study.tasks),
         ),
+        claims.of_study(verdicts, study),
+        reference.of_study(scores, study),
+        *([] if audited is None else [audits.section(audited, detail=True)]),
         _outcomes(results, study),
         Section(
             "Every comparison",
@@ -53,6 +68,7 @@ def build(results: Results, comparisons: Sequence[Comparison], study: Study) -> 
             tuple(_comparison_tables(comparisons)),
             detail=True,
         ),
+        *([] if data is None else [data]),
         Section("Provenance", (), (_provenance(results["provenance"]),), detail=True),
     ]
     lead = [_first_line(results, study), study.summary.removesuffix(f"; {WARNING}")]
@@ -124,7 +140,7 @@ def _beats_base(results: Results, scores: Scores) -> tuple[str, ...]:
         for model in cell["models"]:
             trained, base = (
                 scoreboard.mean_similarity(scores, method, cell["size"], model["tasks"])
-                for method in (cell["method"], BASE)
+                for method in (series(cell["id"], cell["method"], cell["size"]), BASE)
             )
             if trained is not None and base is not None:
                 compared += 1
@@ -152,7 +168,8 @@ def _outcomes(results: Results, study: Study) -> Section:
         if stage["outcome"] == Outcome.SKIPPED and (name in failed or name in seen):
             continue
         seen.add(name)
-        texts = (stage["outcome"], stage["reason"] or NULL, next_command(study.name, cell))
+        asked = " ".join((study.name, *(f"--with {name}" for name in study.with_)))
+        texts = (stage["outcome"], stage["reason"] or NULL, next_command(asked, cell))
         rows.append(Row(f"{name}/{stage['name']}", tuple(Cell(text) for text in texts)))
     columns = tuple(Column(label, numeric=False) for label in ("outcome", "reason", "next command"))
     text = f"{len(stages) - len(bad)} of {len(stages)} stages ended ok."
@@ -160,7 +177,10 @@ def _outcomes(results: Results, study: Study) -> Section:
 
 
 def next_command(study: str, cell: str | None) -> str:
-    """The command that takes up a cell, or with None a base, again."""
+    """The command that takes up a cell, or with None a base, again.
+
+    ``study``: its name, and behind it the options that it was run with.
+    """
     chosen = f" --cells {cell}" if cell else ""
     return f"nox -s reproduce -- --study {study}{chosen}"
 
@@ -192,33 +212,36 @@ _COMPARISON_COLUMNS = (
 
 def _comparison_tables(comparisons: Sequence[Comparison]) -> Iterator[Table]:
     """One table per question, suite and track; a group per size."""
-    places = dict.fromkeys((c.rq, c.suite, c.task, c.language) for c in comparisons)
+    places = dict.fromkeys(map(_table_place, comparisons))
     bh = {_place(row): row.p_adj for row in comparisons if row.adjust == "BH"}
-    for rq, suite, task, language in places:
+    for rq, comparison, suite, task, language in places:
         notes = scoreboard.Notes()
         groups: dict[str, list[Row]] = {}
         for row in comparisons:
-            if (row.rq, row.suite, row.task, row.language) == (rq, suite, task, language) and (
-                row.adjust == "holm"
-            ):
+            place = (rq, comparison, suite, task, language)
+            if _table_place(row) == place and row.adjust == "holm":
                 key = Key.parse(f"{task}/{language}/{row.metric}")
                 cells = _comparison_cells(row, key, bh.get(_place(row)), notes)
                 groups.setdefault(row.size, []).append(Row(key.label, cells))
         track = Track(task, language)
-        place = f"{track.task}, {LANGUAGES.get(language, language)}, suite {suite}"
-        a, b = QUESTIONS[rq]
+        where = f"{track.task}, {LANGUAGES.get(language, language)}, suite {suite}"
+        a, b = comparison.split(" vs ")
         yield Table(
-            f"{rq}, {place}",
+            f"{rq}, {where}",
             tuple(Column(label) for label in _COMPARISON_COLUMNS),
             tuple(Group(size, tuple(rows)) for size, rows in groups.items()),
-            f"a: {METHOD_LABELS[a]}, b: {METHOD_LABELS[b]}",
+            f"a: {a}, b: {b}",
             notes.lines,
             detail=True,
         )
 
 
+def _table_place(row: Comparison) -> tuple[str, str, str, str, str]:
+    return (row.rq, row.comparison, row.suite, row.task, row.language)
+
+
 def _place(row: Comparison) -> tuple[str, ...]:
-    return (row.rq, row.suite, row.task, row.language, row.size, row.metric)
+    return (*_table_place(row), row.size, row.metric)
 
 
 def _comparison_cells(

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 
-from bench.records import Outcome
+from bench.analysis.comparisons import MIXTURE_LABELS
+from bench.records import Outcome, series
 from bench.report.document import Cell, Chart, Column, Group, Panel, Point, Row, Table
 from bench.report.labels import BASE, LABELS, count, mebibytes, number, seconds
 from bench.report.results import ModelEntry, Results, StageEntry
@@ -37,7 +38,7 @@ def learning_stages(
     models: list[ModelEntry] = [
         model
         for cell in results["cells"]
-        if (cell["method"], cell["size"]) == (method, size)
+        if series(cell["id"], cell["method"], cell["size"]) == method and cell["size"] == size
         for model in cell["models"]
     ]
     return [(model["stages"][0], model["artifact_bytes"]) for model in models]
@@ -67,6 +68,7 @@ def cost_table(results: Results, scores: Scores) -> Table:
                     _cost_cells(results, method, size, notes),
                 )
                 for method in scores.methods
+                if (method, size) in scores.entries
             ),
         )
         for size in scores.sizes
@@ -160,11 +162,13 @@ def _panel(
     cost: Callable[[Sequence[StageEntry]], float | None],
 ) -> Panel:
     points, absent = [], []
-    for series, method in enumerate(name for name in scores.methods if name != BASE):
+    # A mixture's mean is over other tasks than the others': it has no place among them.
+    compared = [name for name in scores.methods if name != BASE and name not in MIXTURE_LABELS]
+    for place, method in enumerate(compared):
         x = cost([stage for stage, _ in learning_stages(results, method, size)])
         y = mean_similarity(scores, method, size, tasks)
         if x is not None and y is not None:
-            points.append(Point(LABELS[method], series, x, 100 * y))
+            points.append(Point(LABELS[method], place, x, 100 * y))
         else:
             absent.append(LABELS[method])
     base = mean_similarity(scores, BASE, size, tasks)

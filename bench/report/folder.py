@@ -91,9 +91,9 @@ def tables(run: Run) -> dict[str, dict[str, dict[Track, pd.DataFrame]]]:
     owners = ((cell.id, owner(cell, model.id)) for cell in run.cells for model in cell.models)
     scored = [(cell, run.score_folders[name]) for cell, name in owners if name in run.score_folders]
     for suite, (cell, folder), track in itertools.product(run.study.suites, scored, TRACKS):
-        path = folder / f"{suite.name}.{track.task}-{track.language}.csv"
+        path = folder / f"{suite.label}.{track.task}-{track.language}.csv"
         if path.is_file():
-            found.setdefault(suite.name, {}).setdefault(cell, {})[track] = _read_table(path)
+            found.setdefault(suite.label, {}).setdefault(cell, {})[track] = _read_table(path)
     return found
 
 

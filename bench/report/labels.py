@@ -6,11 +6,11 @@ import dataclasses
 import re
 from typing import Self
 
-from bench.analysis.comparisons import METHOD_LABELS
+from bench.analysis.comparisons import SERIES_LABELS
 from bench.records import Track
 
 BASE = "base"
-LABELS = {BASE: "zero-shot", **METHOD_LABELS}
+LABELS = {BASE: "zero-shot", **SERIES_LABELS}
 LANGUAGES = {"python": "Python", "java": "Java", "java_cs": "Java → C#", "cs_java": "C# → Java"}
 NULL = "–"
 MINUS = "−"
@@ -47,6 +47,12 @@ METRICS = {
     "rouge_l": Metric("ROUGE-L"),
     "meteor": Metric("METEOR"),
     "embedding_similarity": Metric("embedding similarity"),
+    "bertscore": Metric("BERTScore"),
+    "side": Metric("SIDE"),
+    "judge_adequacy": Metric("content adequacy (judge, 1–5)", 1, 1),
+    "judge_conciseness": Metric("conciseness (judge, 1–5)", 1, 1),
+    "judge_fluency": Metric("fluency (judge, 1–5)", 1, 1),
+    "judge_parse_failures": Metric("unreadable judgments", -1, 1, 0, quality=True),
     "parse_failures": Metric("unparsable outputs", -1, 1, 0, quality=True),
     "empty_outputs": Metric("empty outputs", -1, 1, 0, quality=True),
     "truncated_share": Metric("outputs cut at the limit, %", -1, decimals=1, quality=True),
@@ -59,6 +65,16 @@ METRICS = {
     "pylint_conventions": Metric("Pylint conventions", -1, 1, quality=True),
     "pylint_refactors": Metric("Pylint refactors", -1, 1, quality=True),
     "flake8_violations": Metric("Flake8 violations", -1, 1, quality=True),
+    "cognitive_complexity": Metric("cognitive complexity", -1, 1, quality=True),
+    "pmd_bestpractices": Metric("PMD best practices", -1, 1, quality=True),
+    "pmd_codestyle": Metric("PMD code style", -1, 1, quality=True),
+    "pmd_design": Metric("PMD design", -1, 1, quality=True),
+    "pmd_errorprone": Metric("PMD error prone", -1, 1, quality=True),
+    "pmd_multithreading": Metric("PMD multithreading", -1, 1, quality=True),
+    "pmd_performance": Metric("PMD performance", -1, 1, quality=True),
+    "checkstyle_violations": Metric("Checkstyle violations", -1, 1, quality=True),
+    "roslyn_syntax_errors": Metric("C# syntax errors (Roslyn)", -1, 1, quality=True),
+    "roslyn_maintainability": Metric("C# parser's warnings (Roslyn)", -1, 1, quality=True),
 }
 _ORDER = {name: index for index, name in enumerate(METRICS)}
 

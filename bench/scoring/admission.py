@@ -17,6 +17,7 @@ MAX_CHARACTERS = 20_000
 
 TOO_LONG = f"longer than {MAX_CHARACTERS} characters"
 NOT_UNICODE = "not valid Unicode (half a surrogate pair)"
+NO_CODE = "the code that it was written for is not known"
 TOO_DEEP = "nested too deeply to be analysed"
 
 Column = list[float | None]
@@ -28,10 +29,14 @@ class NotRunError(Exception):
 
 @dataclasses.dataclass(frozen=True, slots=True)
 class Rows:
-    """Per-instance values: one list per column, and per instance why a value is missing."""
+    """Per-instance values: one list per column, and per instance why a value is missing.
+
+    ``remark`` is what is to be known of all of them, for example the version of a tool.
+    """
 
     columns: dict[str, Column]
     reasons: list[str | None]
+    remark: str = ""
 
 
 def refusal(text: str) -> str | None:
@@ -43,6 +48,11 @@ def refusal(text: str) -> str | None:
     except UnicodeEncodeError:
         return NOT_UNICODE
     return None
+
+
+def code_refusal(code: str) -> str | None:
+    """Why an output cannot be held against the code that it was written for."""
+    return refusal(code) if code.strip() else NO_CODE
 
 
 def mean(values: Sequence[float | None]) -> float | None:
@@ -81,4 +91,4 @@ def spread(rows: Rows, kept: Sequence[int], refused: Mapping[int, str], instance
         reasons[index] = rows.reasons[position]
         for name, values in rows.columns.items():
             columns[name][index] = values[position]
-    return Rows(columns, reasons)
+    return Rows(columns, reasons, rows.remark)

@@ -4,7 +4,8 @@
 
 - ``cases``: language-neutral test cases (Python, Java, C#);
 - ``python-check``: a suite's own Python test (HumanEval, MBPP);
-- ``java-main``: a suite's own Java ``Main`` (HumanEval-X).
+- ``java-main``: a suite's own Java ``Main`` (HumanEval-X);
+- ``codereval``: CoderEval's own environment, where the user has one.
 
 A missing sandbox or toolchain yields ``not-run`` with the reason, never a zero.
 """
@@ -18,6 +19,7 @@ from typing import Any
 
 from bench.errors import MachineError
 from bench.records import Sample, Verdict
+from bench.scoring import codereval
 from bench.scoring.sandbox import csharp, dotnet, java, jdk, python
 from bench.scoring.sandbox.batch import Compiled, Unit
 from bench.scoring.sandbox.jail import Jail, find_jail
@@ -49,8 +51,6 @@ def grade(
         for problem in problems
         if problem.check is not None and problem.id in outputs
     }
-    if jail.unavailable is not None:
-        return {id_: not_run(problem, jail.unavailable) for id_, (problem, _) in jobs.items()}
     groups: dict[str, dict[str, tuple[Sample, str]]] = {}
     first: dict[tuple[str, str], str] = {}
     twin: dict[str, str] = {}
@@ -61,7 +61,10 @@ def grade(
             groups.setdefault(_grader(problem), {})[id_] = (problem, output)
     verdicts: dict[str, Verdict] = {}
     for name, group in groups.items():
-        verdicts |= _GRADERS[name](jail, group)
+        if jail.unavailable is not None and name != codereval.KIND:
+            verdicts |= _none_run(group, jail.unavailable)
+        else:
+            verdicts |= _GRADERS[name](jail, group)
     return {id_: dataclasses.replace(verdicts[twin[id_]], id=id_) for id_ in jobs}
 
 
@@ -69,6 +72,7 @@ def self_check(suite: str, problems: Sequence[Sample], jail: Jail | None = None)
     """Grade the references of a suite, and name and explain those that fail."""
     executable = [problem for problem in problems if problem.check is not None]
     references = {problem.id: problem.reference for problem in executable}
+    references |= codereval.solutions(executable)
     return summarize(suite, executable, grade(executable, references, jail))
 
 
@@ -166,4 +170,5 @@ _GRADERS: dict[str, Grader] = {
     "java-cases": _java,
     "java-main": _java,
     "csharp-cases": _csharp,
+    codereval.KIND: codereval.grade,
 }

@@ -8,18 +8,23 @@ from __future__ import annotations
 
 import dataclasses
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from pathlib import Path
 from typing import Any
 
 from bench.errors import DataError
 from bench.records import SUMMARIZATION, Generation, Sample, Track, Verdict
 from bench.scoring import metrics
 from bench.scoring.admission import NotRunError, Rows
+from bench.scoring.quality.java import class_name
 from bench.scoring.tables import Output, Place, ScoreTables, gather
 
 NO_TESTS = "not run: the suite has no tests for this track"
 NOT_EXECUTED = "not run: outputs were not executed in this run"
 PROMPT_TOO_LONG = "prompt longer than the window, nothing generated"
+NO_REFERENCE = "no reference to compare with"
 ONE_MISSING = "one of its parts is missing"
+#: What the judge answered, in the folder of the stage.
+JUDGMENTS = "judgments.jsonl"
 
 #: The summaries' similarity is the mean of these; code's is CodeBLEU.
 SUMMARY_SIMILARITY = ("bleu", "chrf", "rouge_l", "meteor")
@@ -30,10 +35,18 @@ class Options:
     """``principal``: the suite whose scores have the plain keys, per track.
 
     ``metrics``: those that the study asks for beyond the ones that every study has.
+    ``only``: nothing else is measured; None for all of them. ``laid_out``: translations were
+    laid out in lines after they were written, as the study's files (``bench.scoring.layout``).
+    ``work``: a folder for what a metric puts beside its values; None for nowhere.
+    ``mirror``: where models of the hub may lie; None for the folder that is fetched.
     """
 
     principal: Mapping[Track, str]
     metrics: tuple[str, ...] = ()
+    only: frozenset[str] | None = None
+    laid_out: bool = False
+    work: Path | None = None
+    mirror: Path | None = None
 
 
 def score(
@@ -54,8 +67,9 @@ def score(
     """
     outputs = _paired(problems, generations)
     absent: dict[Place, str] = {}
-    for name, wanted, arguments in _plan(outputs, options.metrics):
-        _measure(name, wanted, arguments, absent)
+    for name, wanted, arguments in _plan(outputs, options):
+        if options.only is None or name in options.only:
+            _measure(name, wanted, arguments, absent)
     for output in outputs:
         _grade(output, verdicts)
         _describe(output)
@@ -94,15 +108,16 @@ def _paired(
 
 
 def _plan(
-    outputs: Sequence[Output], further: Sequence[str]
+    outputs: Sequence[Output], options: Options
 ) -> Iterable[tuple[str, list[Output], Callable[[list[Output]], dict[str, Any]]]]:
     """Each metric with the outputs it applies to and its options for them."""
     texts = [output for output in outputs if output.problem.track.task == SUMMARIZATION]
     codes = [output for output in outputs if output.problem.track.task != SUMMARIZATION]
     for language in ("python", "java", "csharp"):
         written = [out for out in codes if out.problem.track.target_language == language]
-        for name in ("codebleu", "lizard"):
-            yield name, written, lambda _, language=language: {"language": language}  # type: ignore[misc]
+        about = {"language": language}
+        yield "codebleu", written, lambda _, about=about: {**about, "laid_out": options.laid_out}  # type: ignore[misc]
+        yield "lizard", written, lambda _, about=about: about  # type: ignore[misc]
         if language == "python":
             yield "pylint", written, _pylint_options
             yield "flake8", written, lambda kept: {"names": _file_names(kept)}
@@ -110,14 +125,61 @@ def _plan(
         yield name, list(outputs), lambda _: {}
     for name in ("rouge_l", "meteor", "meteor_wordnet", "embedding_similarity"):
         yield name, texts, lambda _: {}
-    yield from _further(codes, texts, further)
+    yield from _further(codes, texts, options.metrics)
+    yield from _models(texts, options)
 
 
 def _further(
     codes: Sequence[Output], texts: Sequence[Output], names: Sequence[str]
 ) -> Iterable[tuple[str, list[Output], Callable[[list[Output]], dict[str, Any]]]]:
     """The metrics that only some studies ask for, see ``bench.grid.study.Scoring``."""
-    yield from ()
+    csharp = [output for output in codes if output.problem.track.target_language == "csharp"]
+    if "roslyn" in names:
+        yield "roslyn", csharp, lambda _: {}
+    java = [output for output in codes if output.problem.track.target_language == "java"]
+    for name in ("pmd", "checkstyle"):
+        if name in names:
+            yield name, java, lambda kept: {"names": _class_names(kept)}
+    for language in ("python", "java", "csharp") if "cognitive" in names else ():
+        written = [out for out in codes if out.problem.track.target_language == language]
+        yield "cognitive", written, lambda _, language=language: {"language": language}  # type: ignore[misc]
+
+
+def _models(
+    texts: Sequence[Output], options: Options
+) -> Iterable[tuple[str, list[Output], Callable[[list[Output]], dict[str, Any]]]]:
+    """The metrics of summaries that are models themselves, where a study asks for them."""
+    java = [output for output in texts if output.problem.track.source_language == "java"]
+    if "bertscore" in options.metrics:
+        mirror = str(options.mirror) if options.mirror else None
+        yield "bertscore", list(texts), lambda _: {"mirror": mirror}
+    if "side" in options.metrics:
+        yield "side", java, lambda kept: {"codes": _codes(kept)}
+    if "judge" in options.metrics:
+        yield "judge", list(texts), lambda kept: _judge_options(kept, options.work)
+
+
+def _codes(outputs: Sequence[Output]) -> list[str]:
+    """The code that each summary is of."""
+    return [output.problem.inputs.get("code", "") for output in outputs]
+
+
+def _judge_options(outputs: Sequence[Output], work: Path | None) -> dict[str, Any]:
+    return {
+        "codes": _codes(outputs),
+        "languages": [output.problem.track.source_language for output in outputs],
+        "names": [f"{output.suite}/{output.problem.id}" for output in outputs],
+        "record": str(work / JUDGMENTS) if work else None,
+    }
+
+
+def _class_names(outputs: Sequence[Output]) -> list[str]:
+    """What the classes around Java outputs are called."""
+    ids = _file_names(outputs)
+    return [
+        class_name(output.problem.track.task, ids[index], index)
+        for index, output in enumerate(outputs)
+    ]
 
 
 def _file_names(outputs: Sequence[Output]) -> list[str]:
@@ -126,8 +188,9 @@ def _file_names(outputs: Sequence[Output]) -> list[str]:
 
 
 def _pylint_options(outputs: Sequence[Output]) -> dict[str, Any]:
-    """A problem with tests is complete in itself, one without belongs into a project."""
-    standalone = [output.problem.check is not None for output in outputs]
+    """A problem with tests is complete in itself; CoderEval's belong into their projects."""
+    checks = [output.problem.check for output in outputs]
+    standalone = [check is not None and check["kind"] != "codereval" for check in checks]
     return {"names": _file_names(outputs), "standalone": standalone}
 
 
@@ -139,11 +202,14 @@ def _measure(
 ) -> None:
     """Run one metric and put its values into the outputs; or note why it did not run."""
     columns = metrics.COLUMNS[name]
-    written = [out for out in wanted if out.generation.finish_reason != "prompt-too-long"]
+    written = []
     for output in wanted:
+        why = _unscored(output, compares=name not in metrics.WITHOUT_REFERENCE)
+        if why is None:
+            written.append(output)
         for column in columns:
-            output.put(column, None, PROMPT_TOO_LONG)
-    if not wanted:
+            output.put(column, None, why)
+    if not written:
         return
     references = [output.problem.reference for output in written]
     try:
@@ -154,17 +220,27 @@ def _measure(
             **arguments(written),
         )
     except NotRunError as error:
-        for output in wanted:
+        for output in written:
             for column in columns:
+                output.put(column, None, str(error))
                 absent[output.suite, output.problem.track, column] = str(error)
         return
     _deal(rows, written)
+
+
+def _unscored(output: Output, *, compares: bool) -> str | None:
+    """Why a metric (one that ``compares`` with a reference or not) is not asked at all."""
+    if output.generation.finish_reason == "prompt-too-long":
+        return PROMPT_TOO_LONG
+    return NO_REFERENCE if compares and not output.problem.reference.strip() else None
 
 
 def _deal(rows: Rows, outputs: Sequence[Output]) -> None:
     for index, output in enumerate(outputs):
         for column, values in rows.columns.items():
             output.put(column, values[index], rows.reasons[index])
+            if rows.remark:
+                output.remarks[column] = rows.remark
 
 
 def _grade(output: Output, verdicts: Mapping[str, Mapping[str, Verdict]] | None) -> None:
@@ -172,7 +248,7 @@ def _grade(output: Output, verdicts: Mapping[str, Mapping[str, Verdict]] | None)
     if output.problem.track.task == SUMMARIZATION:
         return
     verdict = (verdicts or {}).get(output.suite, {}).get(output.problem.id)
-    if output.problem.check is None:
+    if verdict is None and output.problem.check is None:
         output.put("pass@1", None, NO_TESTS)
     elif output.generation.finish_reason == "prompt-too-long":
         output.put("pass@1", None, PROMPT_TOO_LONG)
@@ -197,6 +273,6 @@ def _describe(output: Output) -> None:
         complete = len(present) == len(parts)
         output.put("similarity", sum(present) / len(parts) if complete else None, ONE_MISSING)
     else:
-        output.put("similarity", values["codebleu"], output.reasons.get("codebleu"))
+        output.put("similarity", values.get("codebleu"), output.reasons.get("codebleu"))
     output.put("empty_outputs", float(not output.generation.output.strip()), None)
     output.put("truncated_share", float(output.generation.finish_reason == "length"), None)

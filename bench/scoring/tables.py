@@ -17,7 +17,7 @@ from bench.records import Generation, Sample, Track
 from bench.scoring.admission import Column, mean
 
 #: Columns that are counted, not averaged, over a suite or part.
-COUNTED = ("parse_failures", "empty_outputs")
+COUNTED = ("parse_failures", "empty_outputs", "judge_parse_failures")
 
 #: Suite, track and column.
 Place = tuple[str, Track, str]
@@ -31,12 +31,16 @@ class ScoreTables:
     ``finish_reason`` and a column per metric (null where it has no value). ``metrics``:
     ``<task>/<language>/<metric>[:<part or suite>][@variant]`` to the mean over the values
     that exist (``parse_failures`` and ``empty_outputs`` are counts). ``notes``: why a
-    metric is null, or how many of its instances have no value and why.
+    metric is null, or how many of its instances have no value and why. ``reasons``: per
+    suite and track, for each row of its table why a column has no value. ``remarks``: what
+    is to be known of a column's values, where there is something.
     """
 
     tables: Mapping[tuple[str, Track], pd.DataFrame]
     metrics: Mapping[str, float | None]
     notes: Mapping[str, str]
+    reasons: Mapping[tuple[str, Track], Sequence[Mapping[str, str]]]
+    remarks: Mapping[Place, str]
 
 
 @dataclasses.dataclass(slots=True)
@@ -48,6 +52,7 @@ class Output:
     generation: Generation
     values: dict[str, float | None] = dataclasses.field(default_factory=dict)
     reasons: dict[str, str] = dataclasses.field(default_factory=dict)
+    remarks: dict[str, str] = dataclasses.field(default_factory=dict)
 
     def put(self, column: str, value: float | None, reason: str | None) -> None:
         """Set the value of a column, or why it has none."""
@@ -71,6 +76,7 @@ def gather(
     means: dict[str, float | None] = {}
     notes: dict[str, str] = {}
     tables: dict[tuple[str, Track], pd.DataFrame] = {}
+    remarks: dict[Place, str] = {}
     for (suite, track), members in groups.items():
         columns = list(members[0].values)
         tables[suite, track] = _table(members, columns)
@@ -79,10 +85,15 @@ def gather(
             for qualifier, chosen in _sections(suite, track, members, principal):
                 key = _key(track, column, qualifier)
                 means[key] = _aggregate(column, [output.values[column] for output in chosen])
-                note = why or _counted_reasons(column, chosen)
+                remark = _remark(column, chosen)
+                if remark:
+                    remarks[suite, track, column] = remark
+                said = (why or _counted_reasons(column, chosen), remark)
+                note = "; ".join(filter(None, said))
                 if note:
                     notes[key] = note
-    return ScoreTables(tables, means, notes)
+    reasons = {place: [out.reasons for out in members] for place, members in groups.items()}
+    return ScoreTables(tables, means, notes, reasons, remarks)
 
 
 def _sections(
@@ -126,6 +137,11 @@ def _counted_reasons(column: str, outputs: Sequence[Output]) -> str | None:
         return next(iter(reasons))
     listed = "; ".join(f"{reason} ({count})" for reason, count in sorted(reasons.items()))
     return f"{reasons.total()} of {len(outputs)} outputs have no value: {listed}"
+
+
+def _remark(column: str, outputs: Sequence[Output]) -> str | None:
+    """What is to be known of the column's values."""
+    return next((out.remarks[column] for out in outputs if column in out.remarks), None)
 
 
 def _table(members: Sequence[Output], columns: Sequence[str]) -> pd.DataFrame:

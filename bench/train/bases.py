@@ -20,7 +20,7 @@ import transformers
 from torch import Tensor
 from transformers import AutoModelForCausalLM, Qwen2Config, Qwen2ForCausalLM
 
-from bench.data import embedded, rows
+from bench.data import embedded, hub, rows, sources
 from bench.data.packing import PackedRows, pack
 from bench.data.prompts import PROMPTS, Prompts
 from bench.errors import MachineError
@@ -30,6 +30,7 @@ from bench.train import idioms, loss, material, mirror, shapes, tokenizer
 
 Progress = Callable[[int, int], None]
 Plan = Literal["published", "tuned"]
+Precision = Literal["published", "corrected"]
 
 RECIPE = 2
 #: Tokens of a pretraining row.
@@ -42,8 +43,6 @@ _TOKENS = 220
 WINDOW = 2048
 _WARM_UP = 0.05
 _MUON_LEARNING_RATE = 0.03
-#: Files of a hub model that are wanted: weights in safetensors, configuration, tokenizer.
-_WANTED = ("*.safetensors", "*.json", "*.txt", "*.jinja")
 
 
 def base_folder(
@@ -51,20 +50,23 @@ def base_folder(
     study_seed: int,
     cache: Path,
     on_progress: Progress | None = None,
+    mirror: Path | None = None,
 ) -> Path:
-    """The folder of a base model, made or fetched where it is not there yet.
+    """The folder of a base model; a tiny one is made where it is not there yet.
 
     Args:
         base: as the study has it.
         study_seed: seed of a tiny base's material, weights and order.
-        cache: the kit's cache; tiny bases lie in ``bases/<key>`` below it.
+        cache: the kit's cache: tiny bases lie in ``bases/<key>`` below it, and hub models,
+            where no mirror is given, in its data folder.
         on_progress: called with (steps done, steps in all) while pretraining.
+        mirror: the folder with the public data.
 
     Raises:
-        MachineError: a hub model that can neither be found locally nor fetched.
+        MachineError: a hub model that is not on this machine; nothing is downloaded here.
     """
     if isinstance(base, HubBase):
-        return _hub_folder(base)
+        return _hub_folder(base, mirror or cache / sources.data_folder().name)
     target = cache / "bases" / key(base, study_seed)
     if (target / "config.json").is_file():
         return target
@@ -109,6 +111,8 @@ def make(base: TinyBase, seed: int, folder: Path, on_progress: Progress | None =
     torch.manual_seed(seed)
     model = Qwen2ForCausalLM(architecture(base, tokens))
     pretrain(model, packed, base, seed, on_progress)
+    if base.embedding_rows is not None:
+        widen(model, base.embedding_rows)
     model.to(torch.bfloat16).save_pretrained(folder)
     tokens.save_pretrained(folder)
 
@@ -128,6 +132,19 @@ def architecture(base: TinyBase, tokens: Any) -> Qwen2Config:
         eos_token_id=tokens.eos_token_id,
         pad_token_id=tokens.pad_token_id,
     )
+
+
+def widen(model: Qwen2ForCausalLM, rows: int) -> None:
+    """Give the embedding as many rows as a real model's, behind those that were trained.
+
+    The new ones are the mean of the others: no token has them, and their logits are never
+    the largest.
+    """
+    trained = model.get_input_embeddings().weight.detach()
+    mean, count = trained.mean(dim=0), len(trained)
+    model.resize_token_embeddings(rows, mean_resizing=False)
+    with torch.no_grad():
+        model.get_input_embeddings().weight[count:] = mean
 
 
 def pretraining_samples(base: TinyBase, seed: int) -> list[Sample]:
@@ -207,25 +224,17 @@ def _batches(packed: PackedRows, base: TinyBase, seed: int) -> Iterator[dict[str
             yield {name: column[part] for name, column in columns.items()}
 
 
-def _hub_folder(base: HubBase) -> Path:
+def _hub_folder(base: HubBase, data: Path) -> Path:
     local = Path(base.repository)
     if local.is_dir():
         return local
-    from huggingface_hub import snapshot_download
-    from huggingface_hub.errors import HfHubHTTPError, LocalEntryNotFoundError
-
-    where = f"{base.repository} at {base.revision[:12]}"
     try:
-        found = snapshot_download(
-            base.repository, revision=base.revision, allow_patterns=list(_WANTED)
-        )
-    except (LocalEntryNotFoundError, HfHubHTTPError, OSError) as error:
+        return hub.folder(hub.model(base.repository, base.revision), data)
+    except MachineError as error:
         raise MachineError(
-            f"base {base.name}: {where} is not in the hub's cache and cannot be fetched "
-            f"({type(error).__name__})",
-            hint="connect once, copy the hub's cache (HF_HOME) here, or choose a tiny base",
+            f"base {base.name}: {error.problem}",
+            hint=f"{error.hint}; or choose a tiny base",
         ) from None
-    return Path(found)
 
 
 def has_fast_bfloat16() -> bool:
@@ -243,6 +252,30 @@ def compute_type(device: torch.device | str) -> torch.dtype:
     return torch.bfloat16 if fast else torch.float32
 
 
+def unquantized_type(precision: Precision, device: torch.device | str) -> torch.dtype:
+    """The type of what QLoRA does not quantise: embeddings, head and norms.
+
+    ``published``: fp16 on a GPU, transformers 4.44's default for a 4-bit model whose script
+    names none (protocol, "In fact"); under bf16 autocast the products are bf16 and the
+    residual stream becomes fp32. On a CPU fp16 is about ten times slower than bf16, so the
+    type is the same for both.
+    """
+    if precision == "published" and torch.device(device).type == "cuda":
+        return torch.float16
+    return compute_type(device)
+
+
+def types(model: Any) -> dict[str, str]:
+    """The device of a trained model, and the types of its embeddings and of what was trained."""
+    embeddings = model.get_input_embeddings().weight
+    trained = next(weight for weight in model.parameters() if weight.requires_grad)
+    return {
+        "device": embeddings.device.type,
+        "embeddings": str(embeddings.dtype).removeprefix("torch."),
+        "trained": str(trained.dtype).removeprefix("torch."),
+    }
+
+
 def default_device() -> torch.device:
     """The first GPU where there is one, else the CPU."""
     return torch.device("cuda:0" if torch.cuda.is_available() else "cpu")
@@ -253,6 +286,7 @@ def load(
     quantize: bool,
     device: torch.device | str | None = None,
     plan: Plan = "tuned",
+    precision: Precision = "corrected",
 ) -> tuple[Any, Any]:
     """A base model and its tokenizer, ready to train or to generate.
 
@@ -262,6 +296,8 @@ def load(
         device: None for the first GPU, else the CPU.
         plan: for quantised bases: ``published`` dequantises in every pass, ``tuned`` once,
             to weights that are bitwise those of every pass.
+        precision: for quantised bases, to train on: see ``unquantized_type``. The study's
+            inference scripts name bf16, so that models are evaluated as ``corrected``.
     """
     device = torch.device(device) if device is not None else default_device()
     dtype = compute_type(device)
@@ -273,6 +309,7 @@ def load(
         "local_files_only": True,
     }
     if quantize:
+        options["dtype"] = unquantized_type(precision, device)
         options["quantization_config"] = transformers.BitsAndBytesConfig(
             load_in_4bit=True,
             bnb_4bit_quant_type="nf4",
@@ -318,13 +355,26 @@ def dequantize(model: Any) -> None:
     del model.config.quantization_config
 
 
+class _Plain(torch.nn.Linear):
+    """A linear layer whose output has the type of its input, as a 4-bit layer's has.
+
+    What it makes of fp16 it gives as fp32: PEFT adds LoRA's bf16 to a 4-bit layer's fp16,
+    which is fp32, but rounds the sum of a plain layer back to what that layer gave.
+    """
+
+    def forward(self, input: Tensor) -> Tensor:
+        """The product, in the layer's own or autocast's type, and back."""
+        output = super().forward(input).to(input.dtype)
+        return output.float() if output.dtype == torch.float16 else output
+
+
 def _plain_linear(layer: Any) -> torch.nn.Linear:
     import bitsandbytes
 
     weight = bitsandbytes.functional.dequantize_4bit(layer.weight.data, layer.weight.quant_state)
     dtype = layer.compute_dtype or weight.dtype
     with torch.device("meta"):
-        plain = torch.nn.Linear(layer.in_features, layer.out_features, layer.bias is not None)
+        plain = _Plain(layer.in_features, layer.out_features, layer.bias is not None)
     plain.weight = torch.nn.Parameter(weight.to(dtype), requires_grad=False)
     if layer.bias is not None:
         plain.bias = torch.nn.Parameter(layer.bias.data.to(dtype), requires_grad=False)

@@ -12,11 +12,10 @@ import dataclasses
 import json
 import math
 import shutil
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import torch
 from torch import Tensor
 from torch.utils.data import Dataset
@@ -36,8 +35,8 @@ from bench.records import Tokens
 from bench.train import loss, methods
 
 Progress = Callable[[int, int], None]
-#: The study's validation score: predicted and reference texts → 0..1.
-Similarity = Callable[[Sequence[str], Sequence[str]], float]
+#: The study's validation score (``bench.train.similarity``): arg-max ids and labels to 0..100.
+Similarity = Callable[[Any, Any], float]
 
 #: Written into a checkpoint when the Trainer has finished it; without it, it is torn.
 _COMPLETE = "complete"
@@ -48,11 +47,15 @@ _BATCH = ("input_ids", "position_ids", "labels")
 
 @dataclasses.dataclass(frozen=True, slots=True)
 class LossPoint:
-    """Training loss (mean since the last point) or validation loss after ``step`` steps."""
+    """Training loss (mean since the last point) or validation loss after ``step`` steps.
+
+    ``similarity`` of the validation rows, 0 to 100, where early stopping watches it.
+    """
 
     step: int
     train: float | None
     valid: float | None
+    similarity: float | None = None
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
@@ -135,7 +138,7 @@ def train(
         eval_dataset=Rows(rows["valid"]) if stopping else None,
         data_collator=collate,
         processing_class=tokenizer,
-        compute_metrics=_metrics(tokenizer, similarity) if similarity else None,
+        compute_metrics=_metrics(similarity) if similarity else None,
         callbacks=_callbacks(training, on_progress),
     )
     trainer.remove_callback(PrinterCallback)
@@ -168,8 +171,9 @@ def arguments(
 ) -> TrainingArguments:
     """The Trainer's arguments for one training; precision and device follow the model.
 
-    A bf16 model trains under bf16 autocast with its trainable weights as they are (LoRA
-    fp32, full fine-tuning bf16: protocol, "In fact"), a fp32 model in fp32.
+    A bf16 model, or one whose unquantised weights are fp16, trains under bf16 autocast with
+    its trainable weights as they are (LoRA fp32, full fine-tuning bf16: protocol, "In
+    fact"), a fp32 model in fp32.
 
     Raises:
         BenchError: rows per step that are no multiple of the micro-batch.
@@ -201,12 +205,11 @@ def arguments(
         lr_scheduler_type=chosen.scheduler,
         warmup_steps=chosen.warmup_steps,
         num_train_epochs=chosen.epochs,
+        max_steps=chosen.max_steps or -1,
         optim=chosen.optimizer,
         weight_decay=chosen.weight_decay,
         max_grad_norm=chosen.max_grad_norm,
-        gradient_checkpointing=chosen.gradient_checkpointing,
-        gradient_checkpointing_kwargs={"use_reentrant": False},
-        bf16=weights.dtype == torch.bfloat16,
+        bf16=weights.dtype in (torch.bfloat16, torch.float16),
         use_cpu=weights.device.type == "cpu",
         seed=seed,
         data_seed=seed,
@@ -219,8 +222,18 @@ def arguments(
         dataloader_pin_memory=False,
         disable_tqdm=True,
         report_to="none",
+        **_checkpointing(enabled=chosen.gradient_checkpointing),
         **when,
     )
+
+
+def _checkpointing(*, enabled: bool) -> dict[str, Any]:
+    """The arguments that compute activations again in backward: transformers 5.23 renamed them."""
+    known = {field.name for field in dataclasses.fields(TrainingArguments)}
+    name = "activation_checkpointing"
+    if name not in known:
+        name = "gradient_checkpointing"
+    return {name: enabled, f"{name}_kwargs": {"use_reentrant": False}}
 
 
 class _Diverged(TrainerCallback):  # type: ignore[misc]
@@ -295,26 +308,13 @@ def last_checkpoint(folder: Path) -> Path | None:
     return last
 
 
-def _metrics(tokenizer: Any, similarity: Similarity) -> Callable[[Any], dict[str, float]]:
-    """The Trainer's metric from arg-max ids: the texts of every run of targets, compared."""
+def _metrics(similarity: Similarity) -> Callable[[Any], dict[str, float]]:
+    """The Trainer's metric from arg-max ids ``[rows, row_tokens]``: no logits are kept."""
 
     def compute(prediction: Any) -> dict[str, float]:
-        written, wanted = [], []
-        for predicted, labels in zip(prediction.predictions, prediction.label_ids, strict=True):
-            for start, stop in runs(predicted != loss.IGNORED):
-                written.append(tokenizer.decode(predicted[start:stop], skip_special_tokens=True))
-                wanted.append(
-                    tokenizer.decode(labels[start + 1 : stop + 1], skip_special_tokens=True)
-                )
-        return {"similarity": similarity(written, wanted)}
+        return {"similarity": similarity(prediction.predictions, prediction.label_ids)}
 
     return compute
-
-
-def runs(mask: Any) -> Iterator[tuple[int, int]]:
-    """Start and end of each run of True in a boolean array ``[n]``."""
-    edges = np.flatnonzero(np.diff(np.concatenate(([False], mask, [False])).astype(np.int8)))
-    yield from ((int(start), int(stop)) for start, stop in edges.reshape(-1, 2))
 
 
 def _save(model: Any, tokenizer: Any, target: Path, *, full: bool) -> None:
@@ -347,7 +347,12 @@ def _tidy_adapter(folder: Path) -> None:
 def _result(trainer: Trainer, rows: PackedRows) -> FitResult:
     state = trainer.state
     points = tuple(
-        LossPoint(entry["step"], entry.get("loss"), entry.get("eval_loss"))
+        LossPoint(
+            entry["step"],
+            entry.get("loss"),
+            entry.get("eval_loss"),
+            entry.get("eval_similarity"),
+        )
         for entry in state.log_history
         if "loss" in entry or "eval_loss" in entry
     )

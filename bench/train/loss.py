@@ -47,6 +47,14 @@ def select(hidden: Tensor, labels: Tensor, position_ids: Tensor | None = None) -
     return Selected(hidden.reshape(-1, hidden.shape[-1])[index], flat[index], index)
 
 
+def _product_type(hidden: Tensor) -> torch.dtype:
+    """The type in which a product with the head runs: autocast's where that is on."""
+    device = hidden.device.type
+    if torch.is_autocast_enabled(device):
+        return torch.get_autocast_dtype(device)
+    return hidden.dtype
+
+
 def _logits(hidden: Tensor, head: Tensor) -> Tensor:
     """A chunk's logits: the product in the type of ``hidden``, the rest in fp32."""
     return (hidden @ head.T).float()
@@ -59,19 +67,20 @@ class _ChunkedCrossEntropy(torch.autograd.Function):
     def forward(ctx: Any, hidden: Tensor, weight: Tensor, targets: Tensor, rows: int) -> Tensor:
         """The summed loss (fp32 scalar); keeps the gradients that will be asked for."""
         want_hidden, want_weight = ctx.needs_input_grad[:2]
-        head = weight.to(hidden.dtype)
+        product = _product_type(hidden)
+        head = weight.to(product)
         d_hidden = torch.empty_like(hidden) if want_hidden else None
         d_weight = torch.zeros_like(weight, dtype=torch.float32) if want_weight else None
         total = torch.zeros((), dtype=torch.float32, device=hidden.device)
         for start in range(0, hidden.shape[0], rows):
-            chunk = hidden[start : start + rows]
+            chunk = hidden[start : start + rows].to(product)
             wanted = targets[start : start + rows, None]
             logits = _logits(chunk, head)
             log_sum = logits.logsumexp(dim=-1, keepdim=True)
             total += (log_sum - logits.gather(1, wanted)).sum()
             slope = logits.sub_(log_sum).exp_()
             slope.scatter_add_(1, wanted, torch.full_like(log_sum, -1.0))
-            slope = slope.to(hidden.dtype)
+            slope = slope.to(product)
             if d_hidden is not None:
                 d_hidden[start : start + rows] = slope @ head
             if d_weight is not None:
@@ -115,12 +124,13 @@ def measure(
     hidden: Tensor, weight: Tensor, targets: Tensor, chunk_rows: int = CHUNK_ROWS
 ) -> tuple[Tensor, Tensor]:
     """The same sum without gradients, and the arg-max token of each position (int64 [n])."""
-    head = weight.to(hidden.dtype)
+    product = _product_type(hidden)
+    head = weight.to(product)
     total = torch.zeros((), dtype=torch.float32, device=hidden.device)
     best = torch.empty_like(targets)
     for start in range(0, hidden.shape[0], chunk_rows):
         rows = slice(start, start + chunk_rows)
-        logits = _logits(hidden[rows], head)
+        logits = _logits(hidden[rows].to(product), head)
         best[rows] = logits.argmax(dim=-1)
         total += (logits.logsumexp(dim=-1) - logits.gather(1, targets[rows, None])[:, 0]).sum()
     return total, best
@@ -169,8 +179,9 @@ def install(model: nn.Module, chunk_rows: int = CHUNK_ROWS) -> None:
             predicted[chosen.places] = best
             predicted = predicted.reshape(labels.shape)
         count = chosen.targets.numel() if num_items_in_batch is None else num_items_in_batch
-        # A step without any target has nothing to learn: 0, not 0 / 0.
-        loss = total / max(1, int(count))
+        # A step without any target has nothing to learn: 0, not 0 / 0. The count may be on
+        # the device: a tensor's clamp does not wait for it.
+        loss = total / torch.as_tensor(count).clamp(min=1)
         return CausalLMOutputWithPast(loss=loss, logits=predicted)
 
     model.forward = types.MethodType(forward, model)

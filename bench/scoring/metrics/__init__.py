@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import functools
 import os
+import sys
 import tempfile
 import weakref
 from collections.abc import Mapping, Sequence
@@ -53,10 +54,43 @@ COLUMNS: Mapping[str, tuple[str, ...]] = {
         "pylint_refactors@published",
     ),
     "flake8": ("flake8_violations",),
+    "pmd": (
+        "pmd_bestpractices",
+        "pmd_codestyle",
+        "pmd_design",
+        "pmd_errorprone",
+        "pmd_multithreading",
+        "pmd_performance",
+        "pmd_bestpractices@published",
+        "pmd_codestyle@published",
+        "pmd_design@published",
+        "pmd_errorprone@published",
+        "pmd_multithreading@published",
+        "pmd_performance@published",
+    ),
+    "checkstyle": ("checkstyle_violations",),
+    "cognitive": ("cognitive_complexity",),
+    "roslyn": (
+        "roslyn_syntax_errors",
+        "roslyn_maintainability",
+        "roslyn_syntax_errors@published",
+        "roslyn_maintainability@published",
+    ),
+    "bertscore": ("bertscore", "bertscore@published"),
+    "side": ("side", "side@published"),
+    "judge": (
+        "judge_adequacy",
+        "judge_conciseness",
+        "judge_fluency",
+        "judge_parse_failures",
+    ),
 }
 
-#: Metrics of the output alone.
-WITHOUT_REFERENCE = ("lizard", "pylint", "flake8")
+#: Metrics of the output alone, or of the output and what it was made from.
+WITHOUT_REFERENCE = (
+    *("lizard", "pylint", "flake8", "pmd", "checkstyle", "cognitive", "roslyn"),
+    *("side", "judge"),
+)
 
 NOT_INSTALLED = "not run: {package} is not installed; pip install 'bench[score]'"
 
@@ -75,6 +109,25 @@ def _cache() -> Path:
     return Path(temporary.name)
 
 
+def _import_evaluate() -> None:
+    """Import the library without its evaluators: they are not used, and bring torch.
+
+    It does without them where transformers cannot be imported; five seconds of CPU for
+    every stage that scores.
+    """
+    if "transformers" in sys.modules:
+        import evaluate.config
+    else:
+        sys.modules["transformers"] = None  # type: ignore[assignment]
+        try:
+            import evaluate.config
+        finally:
+            del sys.modules["transformers"]
+    # Set on the module, not in the environment: other stages may well go to the hub.
+    evaluate.config.HF_EVALUATE_OFFLINE = True
+    evaluate.config.HF_MODULES_CACHE = _cache()
+
+
 @functools.cache
 def load(name: str) -> evaluate.Metric:
     """The metric of that name, ready to compute; nothing is fetched from a hub.
@@ -86,13 +139,10 @@ def load(name: str) -> evaluate.Metric:
     if name not in COLUMNS:
         raise unknown("metric", name, COLUMNS)
     try:
+        _import_evaluate()
         import evaluate
-        import evaluate.config
     except ImportError as error:
         raise NotRunError(NOT_INSTALLED.format(package=error.name)) from error
-    # Set on the module, not in the environment: other stages may well go to the hub.
-    evaluate.config.HF_EVALUATE_OFFLINE = True
-    evaluate.config.HF_MODULES_CACHE = _cache()
     folder = name.removesuffix("_wordnet")
     try:
         return evaluate.load(
@@ -109,7 +159,7 @@ def load(name: str) -> evaluate.Metric:
 def result(rows: Rows) -> dict[str, Any]:
     """What a metric module's ``compute`` returns."""
     means = {name: mean(values) for name, values in rows.columns.items()}
-    return {**means, "rows": rows.columns, "reasons": rows.reasons}
+    return {**means, "rows": rows.columns, "reasons": rows.reasons, "remark": rows.remark}
 
 
 def compute(
@@ -143,4 +193,5 @@ def compute(
     if references is not None:
         inputs["references"] = keep(list(references))
     found = metric.compute(**inputs, **{key: keep(value) for key, value in options.items()})
-    return spread(Rows(found["rows"], found["reasons"]), kept, refused, total)
+    rows = Rows(found["rows"], found["reasons"], found["remark"])
+    return spread(rows, kept, refused, total)

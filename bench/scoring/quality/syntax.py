@@ -15,7 +15,7 @@ import tree_sitter_c_sharp
 import tree_sitter_java
 
 #: A method on its own is not a compilation unit in either language, a class is.
-_CLASS = "class Snippet {{\n{code}\n}}"
+CLASS = "class Snippet {{\n{code}\n}}"
 
 NO_CODE = "holds no code"
 UNPARSABLE = "does not parse"
@@ -43,20 +43,21 @@ def _python_failure(code: str) -> str | None:
 
 
 @functools.cache
-def _parser(language: str) -> tree_sitter.Parser:
+def parser(language: str) -> tree_sitter.Parser:
+    """The tree-sitter parser of ``java`` or ``csharp``."""
     grammar = tree_sitter_java if language == "java" else tree_sitter_c_sharp
-    parser = tree_sitter.Parser()
-    parser.language = tree_sitter.Language(grammar.language())
-    return parser
+    made = tree_sitter.Parser()
+    made.language = tree_sitter.Language(grammar.language())
+    return made
 
 
 def _tree_failure(code: str, language: str) -> str | None:
     if not code.strip():
         return NO_CODE
-    parser = _parser(language)
-    root = parser.parse(code.encode()).root_node
+    parse = parser(language).parse
+    root = parse(code.encode()).root_node
     if root.has_error:
-        root = parser.parse(_CLASS.format(code=code).encode()).root_node
+        root = parse(CLASS.format(code=code).encode()).root_node
         return UNPARSABLE_TREE if root.has_error else None
     named = root.named_children
     return None if any("comment" not in node.type for node in named) else NO_CODE

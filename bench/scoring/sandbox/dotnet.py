@@ -36,9 +36,12 @@ _OWN_REFERENCES = (
     "System.Reflection.Metadata",
 )
 _SOURCES = {
-    "Compile": ("Channel.cs", "Compile.cs"),
+    "Compile": ("Channel.cs", "Deadline.cs", "Compile.cs"),
+    "Diagnose": ("Channel.cs", "Deadline.cs", "Diagnose.cs"),
     "Run": ("Channel.cs", "Values.cs", "Run.cs"),
 }
+#: The programs that need Roslyn beside them.
+_WITH_ROSLYN = ("Compile", "Diagnose")
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
@@ -172,7 +175,8 @@ def _compile(installation: Installation, target: Path) -> None:
             "output": str(folder / f"{name}.dll"),
         }
     for library in roslyn:
-        shutil.copy2(library, target / "Compile")
+        for name in _WITH_ROSLYN:
+            shutil.copy2(library, target / name)
     request = {
         "dotnet": str(installation.root),
         "config": str(target / "Run" / "Run.runtimeconfig.json"),
@@ -205,6 +209,7 @@ def obtainable() -> str | None:
         return f"{sdk.source}, runtime {sdk.version}"
     pins = [packages.pinned(name) for name in PACKAGES]
     kept = all(place(_label(pin.name), [], pin.sha256).is_dir() for pin in pins)
-    if not all(pin.fits for pin in pins) or not (kept or shutil.which("npm")):
+    downloadable = shutil.which("npm") is not None and not packages.offline()
+    if not all(pin.fits for pin in pins) or not (kept or downloadable):
         return None
     return ", ".join(f"{package.name} {package.version}" for package in pins)

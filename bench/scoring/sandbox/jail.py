@@ -36,6 +36,7 @@ from bench.scoring.sandbox.system import (
     python_mounts,
     system_folders,
 )
+from bench.scoring.sandbox.view import View
 from bench.scoring.sandbox.watch import Prisoner
 
 UNSAFE_OPTION = "--unsafe-run-model-code-without-sandbox"
@@ -94,8 +95,11 @@ class Jail:
         mounts: Sequence[Path] = (),
         environment: Mapping[str, str] | None = None,
         limits: Limits | None = None,
+        view: View | None = None,
     ) -> Prisoner:
         """Start a command; ``mounts`` are read-only, at the same path as outside.
+
+        ``view`` shows more, or another system; the unsafe jail cannot show it.
 
         File descriptors given as ``stdin`` and ``stdout`` stay the caller's to close.
         Bytes are fed by ``Prisoner.wait`` through a pipe, which cannot be read twice; it
@@ -110,7 +114,7 @@ class Jail:
         filter_fd = _memory_file(seccomp.program() or b"")
         try:
             process = subprocess.Popen(
-                [*self._confined(mounts, variables, limits, filter_fd, user), *limited],
+                [*self._confined(mounts, variables, limits, filter_fd, user, view), *limited],
                 stdin=subprocess.PIPE if isinstance(stdin, bytes) else stdin,
                 stdout=subprocess.PIPE if stdout is None else stdout,
                 stderr=subprocess.PIPE,
@@ -135,6 +139,7 @@ class Jail:
         mounts: Sequence[Path] = (),
         environment: Mapping[str, str] | None = None,
         limits: Limits | None = None,
+        view: View | None = None,
     ) -> JailResult:
         """Run a command to its end, or to the limit that ends it.
 
@@ -143,7 +148,7 @@ class Jail:
         """
         limits = limits or Limits()
         prisoner = self.start(
-            command, stdin=stdin, mounts=mounts, environment=environment, limits=limits
+            command, stdin=stdin, mounts=mounts, environment=environment, limits=limits, view=view
         )
         return result(
             prisoner.wait(limits.wall_s, limits.channel_bytes, limits.printed_bytes), limits
@@ -171,17 +176,20 @@ class Jail:
         limits: Limits,
         filter_fd: int,
         user: int,
+        view: View | None,
     ) -> list[str]:
         if not self.confines:
             return []
+        view = view or View()
         arguments = [*self.launcher, "--die-with-parent", "--new-session", "--as-pid-1"]
         if seccomp.program() is not None:
             arguments += ["--seccomp", str(filter_fd)]
-        arguments += [*system_folders(), *self.proc, "--dev", "/dev"]
+        arguments += [*system_folders(view.root), *self.proc, "--dev", "/dev"]
         scratch = ["--perms", "1777", "--size", str(limits.scratch_bytes)]
         arguments += [*scratch, "--tmpfs", "/tmp"]  # noqa: S108
-        for parent in parents(mounts):
+        for parent in parents([*mounts, *view.places()]):
             arguments += ["--perms", "0755", "--dir", str(parent)]
+        arguments += view.arguments(limits.scratch_bytes)
         for mount in dict.fromkeys(mounts):
             arguments += ["--ro-bind", str(mount), str(mount)]
         arguments += ["--remount-ro", "/dev", "--remount-ro", "/", "--chdir", "/tmp", "--clearenv"]  # noqa: S108

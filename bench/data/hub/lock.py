@@ -1,0 +1,92 @@
+"""The lock of hub repositories: their commits and their files, as they were fetched first.
+
+``datasets/hub.lock.json`` is the project's and is committed; a copy lies beside the data, so
+that a carried folder, or a kit whose own files cannot be written, has it, too.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+import tempfile
+from collections.abc import Mapping
+from pathlib import Path
+
+from bench.data import sources
+from bench.errors import DataError
+
+PATH = sources.ROOT / "datasets" / "hub.lock.json"
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class LockedFile:
+    """A file as it was fetched first."""
+
+    bytes: int
+    sha256: str
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class Locked:
+    """A repository as it was fetched first: its commit and its files by path."""
+
+    revision: str
+    files: Mapping[str, LockedFile]
+
+    @property
+    def bytes(self) -> int:
+        """What all its files take."""
+        return sum(file.bytes for file in self.files.values())
+
+
+def load(mirror: Path | None = None) -> Mapping[str, Locked]:
+    """What is locked: by the project, else by the folder that holds the data.
+
+    Raises:
+        DataError: a lock that is not what it should be.
+    """
+    return {**_read((mirror or sources.data_folder()) / PATH.name), **_read(PATH)}
+
+
+def save(entries: Mapping[str, Locked], data: Path) -> bool:
+    """Add entries to the data folder's lock and to the project's.
+
+    False where the project's cannot be written: the data folder's then stands alone.
+    """
+    _write(data / PATH.name, {**_read(data / PATH.name), **entries})
+    try:
+        _write(PATH, {**_read(PATH), **entries})
+    except OSError:
+        return False
+    return True
+
+
+def _read(path: Path) -> dict[str, Locked]:
+    if not path.is_file():
+        return {}
+    try:
+        entries = json.loads(path.read_bytes())["repositories"]
+        return {
+            key: Locked(
+                str(entry["revision"]),
+                {name: LockedFile(**file) for name, file in entry["files"].items()},
+            )
+            for key, entry in entries.items()
+        }
+    except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
+        raise DataError(
+            f"{path}: not a lock of hub repositories ({error})", hint="check the file out again"
+        ) from None
+
+
+def _write(path: Path, entries: Mapping[str, Locked]) -> None:
+    content = {
+        "schema": 1,
+        "repositories": {key: dataclasses.asdict(entries[key]) for key in sorted(entries)},
+    }
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with tempfile.NamedTemporaryFile("w", dir=path.parent, suffix=".tmp", delete=False) as part:
+        json.dump(content, part, indent=1, sort_keys=True)
+        part.write("\n")
+    Path(part.name).chmod(0o644)
+    Path(part.name).replace(path)
