@@ -152,6 +152,12 @@ def reanalyse(session: nox.Session) -> None:
 
 
 @nox.session
+def claims(session: nox.Session) -> None:
+    """Decide the paper's claims on its published values, as published and corrected."""
+    bench(session, "claims", *session.posargs)
+
+
+@nox.session
 def doctor(session: nox.Session) -> None:
     """Say what this machine can run, and what to install for the rest."""
     bench(session, "doctor", *session.posargs)

@@ -27,7 +27,10 @@ NOX = ".nox-env/bin/nox"
 #: What a document writes for the folder with the public data.
 FOLDER = "DIR"
 #: The sessions that hand their options to bench, and the command that gets them.
-COMMANDS = {name: name for name in ("plan", "report", "selfcheck", "doctor", "fetch")} | {
+COMMANDS = {
+    name: name
+    for name in ("plan", "report", "selfcheck", "doctor", "fetch", "reanalyse", "claims", "score")
+} | {
     "reproduce": "run",
     "cell": "run",
 }

@@ -1,0 +1,47 @@
+"""``python -m bench``: the only room that talks to people.
+
+Everything below returns data or raises ``BenchError``; here it becomes text and an exit
+code. Nothing here imports torch: stages run in processes of their own.
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+from collections.abc import Sequence
+
+from rich.markup import escape
+
+from bench.cli.console import err
+from bench.cli.options import parser as parser
+from bench.errors import BenchError
+from bench.scoring import codereval
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run one command; the exit code is 0 only when all of it succeeded."""
+    options = parser().parse_args(argv)
+    _prepare_environment(
+        offline=getattr(options, "offline", False), environment=getattr(options, "codereval", None)
+    )
+    try:
+        return int(options.command(options))
+    except BenchError as error:
+        err.print(f"[bold red]error:[/] {escape(error.problem)}", soft_wrap=True)
+        err.print(f"  [bold]next:[/] {escape(error.hint)}", soft_wrap=True)
+        return error.exit_code
+    except KeyboardInterrupt:
+        err.print("interrupted: what is done is kept; the same command continues")
+        return 130
+    except BrokenPipeError:  # the reader of our output, for example `head`, has gone
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 141
+
+
+def _prepare_environment(*, offline: bool, environment: str | None) -> None:
+    """Settings that must stand before any library is imported, here or in a child."""
+    if environment:
+        os.environ[codereval.VARIABLE] = environment
+    if offline:
+        for library in ("BENCH", "HF_HUB", "HF_DATASETS", "HF_EVALUATE"):
+            os.environ[f"{library}_OFFLINE"] = "1"
