@@ -18,12 +18,13 @@ from pathlib import Path
 import pytest
 
 from bench import cli
-from bench.data import digests, packagescripts, sources
+from bench.data import digests, sources
 from bench.data.fetching import derive, fetch, needs
 from bench.data.fetching import tasks as fetchtasks
 from bench.data.fetching.download import Patience
 from bench.data.fetching.needs import Needs
 from bench.data.hub import lock as hublock
+from bench.data.prompts import scripts as packagescripts
 from bench.data.sources import Source
 from bench.errors import BenchError, DataError, MachineError
 from bench.grid import study

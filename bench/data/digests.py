@@ -6,8 +6,9 @@ import hashlib
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
-from bench.data import codetotext, codexglue, corpora, embedded, hub, problems, wordings
+from bench.data import codetotext, codexglue, corpora, embedded, hub, problems
 from bench.data.corpora import EMBEDDED, FULL, SPLITS, tracks_of
+from bench.data.prompts import wordings
 from bench.data.sources import locate, manifest
 from bench.data.suites import SUITES
 from bench.grid.study import Study, TinyBase

@@ -197,7 +197,7 @@ class Suite(_Table):
     name: str
     label: Annotated[str, pydantic.Field(pattern=r"^[a-z0-9][a-z0-9._-]*$")] = ""
     max_problems_per_track: pydantic.PositiveInt | None = None
-    #: The wording (``bench.data.wordings``); None: the study's.
+    #: The wording (``bench.data.prompts.wordings``); None: the study's.
     prompts: str | None = None
     #: Which rules find the answer in a model's text (``bench.generate.extract``).
     extraction: Literal["kit", "published"] = "kit"

@@ -198,7 +198,8 @@ def _rows(
     job: Job, tokenizer: Any, samples: Mapping[str, Sequence[Sample]]
 ) -> dict[str, PackedRows]:
     """The packed training and validation rows of the job's tasks."""
-    from bench.data import rows, wordings
+    from bench.data import rows
+    from bench.data.prompts import wordings
 
     return rows.packed_rows(
         samples,
@@ -216,7 +217,7 @@ def _similarity(
     """What early stopping watches, where that is not the loss."""
     if training.early_stopping is None or training.early_stopping.metric == "loss":
         return None
-    from bench.data import wordings
+    from bench.data.prompts import wordings
     from bench.train import similarity
 
     wording = wordings.taught(job.study.prompts, job.tasks, _mirror(job))
@@ -225,7 +226,7 @@ def _similarity(
 
 def _prompts(job: Job, tokenizer: Any) -> list[decode.Prompt]:
     """Every problem of every suite as the suite has it asked, and how it is answered."""
-    from bench.data import wordings
+    from bench.data.prompts import wordings
     from bench.data.rows import prompt_text
     from bench.generate import decode, extract
 

@@ -12,10 +12,12 @@ import functools
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 
-from bench.data import codetotext, corpora, digests, hub, packagescripts, publishedprompts, sources
+from bench.data import codetotext, corpora, digests, hub, sources
 from bench.data.fetching import derive
 from bench.data.hub import Repository
 from bench.data.hub import lock as hublock
+from bench.data.prompts import published as publishedprompts
+from bench.data.prompts import scripts as packagescripts
 from bench.data.sources import Source, manifest
 from bench.errors import DataError, unknown
 from bench.grid.study import HubBase, Study

@@ -10,11 +10,12 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from bench.data import hub as hubs
-from bench.data import packagescripts, sources
+from bench.data import sources
 from bench.data.fetching import derive, needs
 from bench.data.fetching.download import Remote
 from bench.data.hub import Repository
 from bench.data.hub.listing import Listing
+from bench.data.prompts import scripts as packagescripts
 from bench.data.sources import Source
 
 #: Sources of derived files, until these are made.

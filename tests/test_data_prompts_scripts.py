@@ -8,10 +8,11 @@ from pathlib import Path
 
 import pytest
 
-from bench.data import packagescripts, publishedprompts
+from bench.data.prompts import published as publishedprompts
+from bench.data.prompts import scripts as packagescripts
 from bench.errors import DataError
 from bench.records import TRACKS, Track
-from tests.test_data_wordings import INVENTED, written
+from tests.test_data_prompts_wordings import INVENTED, written
 
 JAVA, CS_JAVA = Track("generation", "java"), Track("translation", "cs_java")
 TEMPLATE = (

@@ -9,8 +9,9 @@ from pathlib import Path
 
 import pytest
 
-from bench.data import publishedprompts, sources, suites, wordings
-from bench.data.prompts import Prompts
+from bench.data import sources, suites
+from bench.data.prompts import Prompts, wordings
+from bench.data.prompts import published as publishedprompts
 from bench.data.rows import prompt_text
 from bench.errors import BenchError, DataError
 from bench.records import SUMMARIZATION, TASKS, TRACKS, TRANSLATION, Sample, Track

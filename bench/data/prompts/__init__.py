@@ -2,7 +2,7 @@
 
 One file words both training and evaluation, so that a model is asked as it was taught. The
 published package asks differently (protocol, "Found in the published package", 9); its
-wording is read by ``bench.data.wordings`` into the same records.
+wording is read by ``bench.data.prompts.wordings`` into the same records.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from pathlib import Path
 from bench.errors import DataError, unknown
 from bench.records import GENERATION, TRACKS, Sample, Track
 
-PROMPTS = Path(__file__).parents[2] / "datasets" / "prompts"
+PROMPTS = Path(__file__).parents[3] / "datasets" / "prompts"
 
 #: What a template may ask for, by task; a sample has it in ``inputs``.
 FIELDS = {

@@ -1,6 +1,6 @@
 """The published wording as the package's scripts have it: read by ``ast``, never run.
 
-A script has a chat (``bench.data.scriptchats``) per language, or one for all with the languages
+A script has a chat (``bench.data.prompts.chats``) per language, or one for all with the languages
 filled in; which text belongs to which track is told by the languages it names.
 ``datasets/paper_scripts.tsv`` lists the scripts with their SHA-256.
 """
@@ -15,12 +15,12 @@ from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 
 from bench.data.prompts import Marks, Rendering, Wording
+from bench.data.prompts.chats import Chat, chats
 from bench.data.readers import read_bytes, read_lines
-from bench.data.scriptchats import Chat, chats
 from bench.errors import DataError
 from bench.records import GENERATION, SUMMARIZATION, TRACKS, TRANSLATION, Track
 
-LISTED = Path(__file__).parents[2] / "datasets" / "paper_scripts.tsv"
+LISTED = Path(__file__).parents[3] / "datasets" / "paper_scripts.tsv"
 _HINT = "put the package's scripts there as they are at the pinned commit (datasets/README.md)"
 
 _NAMES = {"java": "Java", "python": "Python", "csharp": "C#"}

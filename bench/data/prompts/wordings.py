@@ -10,8 +10,9 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
-from bench.data import packagescripts, publishedprompts
 from bench.data.prompts import PROMPTS, Prompts
+from bench.data.prompts import published as publishedprompts
+from bench.data.prompts import scripts as packagescripts
 from bench.errors import unknown
 
 PUBLISHED, CORRECTED = "published", "corrected"

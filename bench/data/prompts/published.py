@@ -3,7 +3,7 @@
 It is the authors' text and is not repeated in this project. A mirror's ``prompts.json`` has it
 per phase, task and language, with the rendering and extraction rules; where the data folder
 holds the scripts, it is built from them instead, or compared with them
-(``bench.data.packagescripts``).
+(``bench.data.prompts.scripts``).
 """
 
 from __future__ import annotations
@@ -15,9 +15,10 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, Literal
 
-from bench.data import packagescripts, sources
-from bench.data.packagescripts import Published
+from bench.data import sources
 from bench.data.prompts import Marks, Prompts, Rendering, Wording
+from bench.data.prompts import scripts as packagescripts
+from bench.data.prompts.scripts import Published
 from bench.data.readers import read_json, require
 from bench.errors import DataError
 from bench.records import GENERATION, SUMMARIZATION, TRACKS, TRANSLATION, Track
@@ -42,7 +43,7 @@ _PLAIN = {
 _CHAT_TEMPLATE = "tokenizer chat template"
 _PLACEHOLDER = re.compile(r"\{(\w+)\}")
 _QUOTED = re.compile(r"'([^']+)'")
-_HINT = "fetch the file again; bench/data/publishedprompts.py says what is read"
+_HINT = "fetch the file again; bench/data/prompts/published.py says what is read"
 
 
 def load(phase: Phase, *, single: bool, mirror: Path | None) -> Prompts:
