@@ -42,6 +42,10 @@ INSTEAD = {
     f"{NOX} -s reproduce -- --study mini --mirror DIR": (
         f"{NOX} -s plan -- --study mini --mirror DIR"
     ),
+    # tests/test_studies_rehearsal.py runs it whole and looks at what it gives.
+    f"{NOX} -s reproduce -- --study rehearsal --mirror DIR": (
+        f"{NOX} -s plan -- --study rehearsal --mirror DIR"
+    ),
 }
 
 

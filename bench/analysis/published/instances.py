@@ -115,9 +115,16 @@ def package(mirror: Path) -> Package:
     return Package(folder, tuple(kept), tuple(problems + doubled))
 
 
+#: The package's values are no study's data: they are fetched by name.
+_GET = (
+    f"name a mirror or a clone of {REPOSITORY}: --mirror DIR; or fetch it: "
+    "nox -s fetch -- --all --only 'paper_package/*'"
+)
+
+
 def _folder(mirror: Path) -> Path:
     if not mirror.is_dir():
-        raise DataError(f"mirror {mirror}: no such folder", hint="check --mirror DIR")
+        raise DataError(f"{mirror}: no such folder, so no published values", hint=_GET)
     if mirror.name == FOLDER:
         return mirror
     for known in _PLACES:
