@@ -16,6 +16,7 @@ from bench.scoring import metrics, score
 from bench.scoring.admission import NotRunError
 
 OUTPUTS_PER_TRACK = 48
+NEEDS_LANGUAGE = ("codebleu", "lizard", "cognitive", "sonar")
 
 
 @pytest.fixture(scope="module")
@@ -44,7 +45,7 @@ def test_metric(benchmark, problems, name):
     samples = problems[TRACKS[2] if texts else TRACKS[0]]
     references = [sample.reference for sample in samples]
     outputs = [damaged(text, index) for index, text in enumerate(references)]
-    options = {"language": "python"} if name in ("codebleu", "lizard") else {}
+    options = {"language": "python"} if name in NEEDS_LANGUAGE else {}
     against = None if name in metrics.WITHOUT_REFERENCE else references
     try:
         metrics.compute(name, outputs[:1], against and against[:1], **options)
