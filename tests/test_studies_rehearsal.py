@@ -36,6 +36,7 @@ FURTHER = {
     "checkstyle": "generation/java/checkstyle_violations",
     "roslyn": "translation/java_cs/roslyn_syntax_errors",
     "cognitive": "generation/python/cognitive_complexity",
+    "sonar": "generation/python/sonar_maintainability",
     "bertscore": "summarization/python/bertscore",
     "side": "summarization/java/side",
     "judge": "summarization/python/judge_adequacy",

@@ -215,7 +215,7 @@ class Scoring(_Table):
     """Metrics beyond those that every study has: they need a JVM, .NET, a model or a server."""
 
     metrics: tuple[
-        Literal["pmd", "checkstyle", "roslyn", "cognitive", "bertscore", "side", "judge"],
+        Literal["pmd", "checkstyle", "roslyn", "cognitive", "sonar", "bertscore", "side", "judge"],
         ...,
     ] = ()
 

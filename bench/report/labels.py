@@ -75,6 +75,12 @@ METRICS = {
     "checkstyle_violations": Metric("Checkstyle violations", -1, 1, quality=True),
     "roslyn_syntax_errors": Metric("C# syntax errors (Roslyn)", -1, 1, quality=True),
     "roslyn_maintainability": Metric("C# parser's warnings (Roslyn)", -1, 1, quality=True),
+    "sonar_loc": Metric("lines of code (Sonar analyzers)", 0, 1, quality=True),
+    "sonar_reliability": Metric("bugs (Sonar analyzers)", -1, 1, quality=True),
+    "sonar_maintainability": Metric("code smells (Sonar analyzers)", -1, 1, quality=True),
+    "sonar_hotspots": Metric("security hotspots (Sonar analyzers)", -1, 1, quality=True),
+    "sonar_ccn": Metric("cyclomatic complexity (Sonar analyzers)", -1, 1, quality=True),
+    "sonar_cognitive": Metric("cognitive complexity (Sonar analyzers)", -1, 1, quality=True),
 }
 _ORDER = {name: index for index, name in enumerate(METRICS)}
 

@@ -20,7 +20,7 @@ from pathlib import Path
 from bench.data.sources import cache_folder
 from bench.errors import BenchError, MachineError
 from bench.scoring import codereval
-from bench.scoring.quality import javatools
+from bench.scoring.quality import javatools, sonartools
 from bench.scoring.sandbox import dotnet, jdk
 from bench.scoring.sandbox.jail import UNSAFE_OPTION, find_jail
 
@@ -56,6 +56,7 @@ def checks() -> list[Check]:
         _csharp(),
         _pmd(),
         _tool("Checkstyle", lambda: _checkstyle_told(javatools.checkstyle().name), optional=True),
+        _tool("Sonar analyzers", lambda: sonartools.jars().name, optional=True),
         _program("npm", "apt-get install -y npm (downloads Roslyn and PMD, once)"),
         _engine(),
         _codereval(),

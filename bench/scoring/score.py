@@ -143,6 +143,11 @@ def _further(
     for language in ("python", "java", "csharp") if "cognitive" in names else ():
         written = [out for out in codes if out.problem.track.target_language == language]
         yield "cognitive", written, lambda _, language=language: {"language": language}  # type: ignore[misc]
+    if "sonar" in names:
+        python = [output for output in codes if output.problem.track.target_language == "python"]
+        yield "sonar", python, lambda _: {"language": "python"}
+        yield "sonar", java, lambda kept: {"language": "java", "names": _class_names(kept)}
+        yield "sonar", csharp, lambda _: {"language": "csharp"}
 
 
 def _models(

@@ -76,6 +76,14 @@ COLUMNS: Mapping[str, tuple[str, ...]] = {
         "roslyn_syntax_errors@published",
         "roslyn_maintainability@published",
     ),
+    "sonar": (
+        "sonar_loc",
+        "sonar_reliability",
+        "sonar_maintainability",
+        "sonar_hotspots",
+        "sonar_ccn",
+        "sonar_cognitive",
+    ),
     "bertscore": ("bertscore", "bertscore@published"),
     "side": ("side", "side@published"),
     "judge": (
@@ -89,7 +97,7 @@ COLUMNS: Mapping[str, tuple[str, ...]] = {
 #: Metrics of the output alone, or of the output and what it was made from.
 WITHOUT_REFERENCE = (
     *("lizard", "pylint", "flake8", "pmd", "checkstyle", "cognitive", "roslyn"),
-    *("side", "judge"),
+    *("sonar", "side", "judge"),
 )
 
 NOT_INSTALLED = "not run: {package} is not installed; pip install 'bench[score]'"

@@ -1,8 +1,9 @@
-"""PMD and Checkstyle: which ones this machine has or can have.
+"""PMD, Checkstyle and Sonar's analysers: which ones this machine has or can have.
 
 PMD is the study's 7.6.0, out of a pinned package. The study's Checkstyle 10.21.1 comes only
 from its release page, so the user names its jar in ``BENCH_CHECKSTYLE``; without that the
-one that the system has installed is used, and every value says which.
+one that the system has installed is used, and every value says which. Sonar's are in
+``bench.scoring.quality.sonartools``.
 """
 
 from __future__ import annotations
@@ -18,6 +19,7 @@ from pathlib import Path
 from bench.errors import MachineError
 from bench.scoring.quality import jvm
 from bench.scoring.quality.jvm import Tool
+from bench.scoring.quality.sonartools import sonar, sonar_found
 from bench.scoring.sandbox import jdk, packages
 from bench.scoring.sandbox.kept import made, place
 
@@ -131,7 +133,7 @@ def found(metrics: Iterable[str]) -> dict[str, str | None]:
     The versions of the analyser and of Java (whose classes PMD looks up); None where there is
     none. Metrics that are not asked for do not appear, and nothing is installed.
     """
-    tools = {"pmd": pmd_obtainable, "checkstyle": checkstyle_found}
+    tools = {"pmd": pmd_obtainable, "checkstyle": checkstyle_found, "sonar": sonar_found}
     wanted = [name for name in tools if name in metrics]
     if not wanted:
         return {}
@@ -148,6 +150,7 @@ def prepare(metrics: Iterable[str]) -> dict[str, str]:
     tools: dict[str, tuple[str, Callable[[], Tool]]] = {
         "pmd": ("PMD", pmd),
         "checkstyle": ("Checkstyle", checkstyle),
+        "sonar": ("Sonar analyzers", sonar),
     }
     for metric, (name, tool) in tools.items():
         try:

@@ -43,12 +43,16 @@ T = TypeVar("T")
 
 @dataclasses.dataclass(frozen=True, slots=True)
 class Tool:
-    """A Java program: its name with version, its jars, its main class, its properties."""
+    """A Java program: its name with version, its jars, its main class, its properties.
+
+    ``beside``: files that it reads itself.
+    """
 
     name: str
     jars: tuple[Path, ...]
     main: str
     properties: tuple[str, ...] = ()
+    beside: tuple[Path, ...] = ()
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
@@ -128,7 +132,7 @@ def _start(tool: Tool, options: Sequence[str], folder: Path, seconds: int) -> Ja
     try:
         return jail.run(
             [str(java / "bin" / "java"), *flags, tool.main, *options],
-            mounts=[java, folder, *sorted({jar.parent for jar in tool.jars})],
+            mounts=[java, folder, *sorted({jar.parent for jar in (*tool.jars, *tool.beside)})],
             limits=dataclasses.replace(_LIMITS, cpu_s=seconds, wall_s=WALL_PER_CPU * seconds),
         )
     except OSError as error:  # no prlimit, no more processes

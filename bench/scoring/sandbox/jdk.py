@@ -8,6 +8,7 @@ import os
 import re
 import shutil
 import subprocess
+from collections.abc import Sequence
 from pathlib import Path
 
 from bench.errors import MachineError
@@ -44,11 +45,21 @@ def jdk() -> Jdk:
     release = version(folder)
     sources = sorted((INSIDE / "java").glob("*.java"))
 
-    def compile_programs(target: Path) -> None:
-        javac = [str(folder / "bin" / "javac"), "-proc:none", "-d", str(target)]
-        _run([*javac, *map(str, sources)], "javac")
+    compiler = functools.partial(compile_programs, sources)
+    return Jdk(folder, release, made("java", sources, release, compiler))
 
-    return Jdk(folder, release, made("java", sources, release, compile_programs))
+
+def compile_programs(
+    sources: Sequence[Path], target: Path, *, libraries: Sequence[Path] = ()
+) -> None:
+    """Compile Java sources into the folder ``target``.
+
+    Raises:
+        MachineError: there is no JDK, or it does not take them.
+    """
+    javac = [str(home() / "bin" / "javac"), "-proc:none", "-nowarn", "-d", str(target)]
+    given = ["-cp", ":".join(map(str, libraries))] if libraries else []
+    _run([*javac, *given, *map(str, sources)], "javac")
 
 
 def version(folder: Path) -> str:

@@ -1,0 +1,1 @@
+"""A metric module; load it with ``bench.scoring.metrics.load``."""
