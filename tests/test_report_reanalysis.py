@@ -145,6 +145,7 @@ def test_broken_files_are_told_at_their_place_and_the_rest_goes_on(mirror, tmp_p
     assert "Not read" in told and "train/test overlap of translation" in told
 
 
+@pytest.mark.slow
 def test_outputs_are_audited_and_restored_where_they_are_given(mirror, tmp_path):
     source = mirror.parent / "golden" / "generated" / "translation" / "cs_java" / "3b_mt-qlora"
     if not source.is_dir():

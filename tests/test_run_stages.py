@@ -200,6 +200,7 @@ def test_a_deleted_cell_runs_again_and_nothing_else(finished):
     assert not finished.processes()
 
 
+@pytest.mark.slow
 def test_cells_that_were_not_asked_for_do_not_run(finished):
     """And of the one that was, a table that got lost is made from the kept generations."""
     before, outputs = finished.stamps(), finished.outputs()
@@ -216,6 +217,7 @@ def test_cells_that_were_not_asked_for_do_not_run(finished):
     assert outcomes == {"st-qlora-tiny": "ok", "mt-qlora-tiny": "ok", "mt-fft-tiny": "skipped"}
 
 
+@pytest.mark.slow
 def test_a_half_copied_base_is_copied_again(finished):
     """A kill or a full disk may end a stage in the midst of copying its model."""
     before, outputs = finished.stamps(), finished.outputs()

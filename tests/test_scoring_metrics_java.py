@@ -104,6 +104,7 @@ def test_cognitive_has_no_value_for_what_does_not_parse(language):
         "cognitive",
     ],
 )
+@pytest.mark.slow
 def test_hostile_texts_cost_nobody_else_a_value(name):
     rows = metrics.compute(name, [GOOD, *HOSTILE.values(), GOOD], **options(name))
     reasons = dict(zip(["first", *HOSTILE, "last"], rows.reasons, strict=True))

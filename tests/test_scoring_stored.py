@@ -79,6 +79,7 @@ def test_lizard_of_the_study(mirror, model):
     assert equal_rows(found.sheet.table, expected, "lizard") == len(expected)
 
 
+@pytest.mark.slow
 def test_pylint_of_the_study(mirror):
     equal = total = 0
     for model in GOLDEN[:2]:
