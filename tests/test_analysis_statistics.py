@@ -100,7 +100,6 @@ def test_discordant_counts_and_their_bad_input():
     ("adjust", "method"),
     [(statistics.holm, "holm"), (statistics.benjamini_hochberg, "fdr_bh")],
 )
-@settings(max_examples=30)  # statsmodels' Holm collects garbage in every call
 @given(p_values=P_VALUES)
 def test_adjustments_equal_statsmodels_and_leave_none_outside(adjust, method, p_values):
     adjusted = adjust(p_values)
