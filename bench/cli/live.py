@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Iterator, Sequence
-from types import TracebackType
-from typing import TYPE_CHECKING, Self
+from typing import TYPE_CHECKING
 
 from rich.console import Console
 from rich.markup import escape
@@ -13,6 +12,7 @@ from rich.progress import BarColumn, MofNCompleteColumn, TaskID, TextColumn, Tim
 from rich.progress import Progress as Bars
 from rich.table import Table
 
+from bench.cli.console import Display
 from bench.grid.plan import Amounts, PlannedStage
 from bench.grid.study import Study
 from bench.records import Cell, Outcome
@@ -27,7 +27,7 @@ if TYPE_CHECKING:  # they bring pandas
 _STYLES = {"done": "green", "stale": "yellow", "missing": "dim", "failed": "red"}
 
 
-class Progress:
+class Progress(Display):
     """Shows a run: bars on a terminal, one line per finished stage elsewhere."""
 
     def __init__(self, console: Console, stages: Sequence[PlannedStage]) -> None:
@@ -47,18 +47,6 @@ class Progress:
             disable=not console.is_terminal,
         )
         self._all = self._live.add_task("[bold]all stages", total=self._left, note="")
-
-    def __enter__(self) -> Self:
-        self._live.start()
-        return self
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
-        self._live.stop()
 
     def show(self, event: Event) -> None:
         """Show one event of the runner."""

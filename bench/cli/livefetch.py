@@ -4,8 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from pathlib import Path
-from types import TracebackType
-from typing import Self
 
 from rich.console import Console
 from rich.markup import escape
@@ -19,6 +17,7 @@ from rich.progress import (
     TransferSpeedColumn,
 )
 
+from bench.cli.console import Display
 from bench.data.fetching.fetch import Event, Summary
 from bench.data.fetching.needs import Origin
 
@@ -27,7 +26,7 @@ _UNITS = ("B", "kB", "MB", "GB")
 _NAMED = 3
 
 
-class Downloads:
+class Downloads(Display):
     """Shows a fetch: bars on a terminal, one line per thing that is done elsewhere."""
 
     def __init__(self, console: Console) -> None:
@@ -45,18 +44,6 @@ class Downloads:
             transient=True,
             disable=not console.is_terminal,
         )
-
-    def __enter__(self) -> Self:
-        self._live.start()
-        return self
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
-        self._live.stop()
 
     def show(self, event: Event) -> None:
         """Show one event of a fetch."""

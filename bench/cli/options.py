@@ -20,7 +20,19 @@ def parser() -> argparse.ArgumentParser:
     top = argparse.ArgumentParser(prog="bench", description=bench.__doc__)
     top.add_argument("--version", action="version", version=bench.__version__)
     commands = top.add_subparsers(title="commands", required=True, metavar="COMMAND")
+    _declare_study(commands)
+    _declare_selfcheck(commands)
+    _declare_score(commands)
+    _declare_reanalyse(commands)
+    _declare_fetch(commands)
+    _declare_claims(commands)
+    doctor = commands.add_parser("doctor", help="what this machine can run, and what it lacks")
+    doctor.set_defaults(command=tools.doctor)
+    return top
 
+
+def _of_a_study() -> argparse.ArgumentParser:
+    """The options that every command on a study has."""
     common = argparse.ArgumentParser(add_help=False)
     common.add_argument("--study", help="name of a study, or a TOML file (default: smoke)")
     common.add_argument(
@@ -54,7 +66,12 @@ def parser() -> argparse.ArgumentParser:
         action="store_true",
         help="execute model-written code unconfined where no sandbox works",
     )
+    return common
 
+
+def _declare_study(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
+    """``run``, ``plan`` and ``report``."""
+    common = _of_a_study()
     run = commands.add_parser("run", parents=[common], help="run a study from data to report")
     run.add_argument("--jobs", type=_positive, metavar="N", help="stages at once (default: cores)")
     run.add_argument(
@@ -72,6 +89,9 @@ def parser() -> argparse.ArgumentParser:
     report = commands.add_parser("report", parents=[common], help="render a stored run again")
     report.set_defaults(command=study.report)
 
+
+def _declare_selfcheck(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
+    """The options of ``selfcheck``."""
     selfcheck = commands.add_parser(
         "selfcheck", help="execute the suites' reference solutions in the sandbox"
     )
@@ -80,19 +100,14 @@ def parser() -> argparse.ArgumentParser:
     selfcheck.add_argument("--codereval", metavar="IMAGE|DIR", help=CODEREVAL_HELP)
     selfcheck.set_defaults(command=tools.selfcheck)
 
-    _declare_score(commands)
-    _declare_reanalyse(commands)
-    _declare_fetch(commands)
 
+def _declare_claims(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
+    """The options of ``claims``."""
     told = "decide the paper's claims on its published values"
     claims = commands.add_parser("claims", help=told)
     claims.add_argument("--mirror", type=Path, metavar="DIR", help="folder with public data")
     claims.add_argument("--json", type=Path, metavar="OUT", help="also write the evidence there")
     claims.set_defaults(command=tools.claims)
-
-    doctor = commands.add_parser("doctor", help="what this machine can run, and what it lacks")
-    doctor.set_defaults(command=tools.doctor)
-    return top
 
 
 def _declare_score(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:

@@ -47,27 +47,29 @@ def of_stages(study: Study, tasks: Sequence[str], mirror: Path | None) -> dict[s
     """The digests of what each stage of a model reads: another suite retrains nothing."""
     wording = _wording_digests(study.prompts, mirror)
     corpora.check_name(study.data.corpus)
+    own = _embedded_digests()
     training: dict[str, str] = {}
     evaluation: dict[str, str] = {}
     asked: dict[str, str] = {}
+    for suite in study.suites:
+        problems.check_name(suite.name)
+        asked |= _wording_digests(study.asked(suite), mirror)
     for track in tracks_of(tasks):
         if study.data.corpus == EMBEDDED:
-            training |= _embedded_digests()
+            training |= own
         elif study.data.corpus == FULL and track.task != TRANSLATION:
             training |= _full_digests(study, track, mirror)
         else:
             for split in SPLITS:
                 training |= _public_digests(codexglue.files(track, split), mirror)
         for suite in study.suites:
-            problems.check_name(suite.name)
-            asked |= _wording_digests(study.asked(suite), mirror)
             if suite.name == EMBEDDED:
-                evaluation |= _embedded_digests()
+                evaluation |= own
             else:
                 evaluation |= _public_digests(SUITES[suite.name].files.get(track, ()), mirror)
     return {
         # A tiny base learns from material that leaves the corpus out, so it reads it, too.
-        "base": _embedded_digests() if any(isinstance(b, TinyBase) for b in study.sizes) else {},
+        "base": own if any(isinstance(b, TinyBase) for b in study.sizes) else {},
         "train": training | wording,
         "generate": evaluation | asked,
         "score": evaluation,
