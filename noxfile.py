@@ -1,7 +1,14 @@
-"""Sessions of the kit: thin wrappers that set up one environment and call ``python -m bench``.
+"""Sessions of the kit: ``nox -s NAME``; what stands behind ``--`` goes to ``python -m bench``.
 
-Options for bench stand after ``--``, for example
-``nox -s reproduce -- --study smoke --cells 'mt-*' --jobs 2``.
+A study, whole:  reproduce · plan · fetch · images · doctor, for example
+                 ``nox -s reproduce -- --study smoke --cells 'mt-*' --jobs 2``.
+Again, in part:  generate · score · report · verify, from what is stored or from an earlier
+                 run (``-- --from FOLDER|ARCHIVE``); one cell alone: ``nox -s "cell(mt-qlora-2m)"``.
+The paper:       reanalyse · claims, from its published values, without any model.
+The kit itself:  selfcheck · tests · lint · benchmarks · lock.
+
+``nox -s NAME -- --help`` lists the options of one. All but ``tests``, ``lint`` and
+``benchmarks`` are thin wrappers that set up one environment and call ``python -m bench``.
 """
 
 from __future__ import annotations
@@ -18,6 +25,7 @@ import nox
 ROOT = Path(__file__).parent
 sys.path.insert(0, str(ROOT))  # nox runs from its own environment, without the package
 
+from bench.containers import wheels  # noqa: E402
 from bench.grid import tables  # noqa: E402
 
 nox.needs_version = ">=2025.5"
@@ -25,32 +33,10 @@ nox.options.sessions = ["reproduce"]
 nox.options.default_venv_backend = "none"  # one environment for all sessions: see setup()
 
 ENVIRONMENT = ROOT / ".venv"
-LOCK = ROOT / "containers" / "locks" / "run.txt"
-TORCH = "2.13.0"
-TORCH_CPU_INDEX = "https://download.pytorch.org/whl/cpu"
-# What torch's CUDA build needs; a machine without a GPU never downloads it.
-CUDA_PACKAGES = (
-    "triton",
-    "cuda-bindings",
-    "cuda-pathfinder",
-    "cuda-toolkit",
-    "nvidia-cublas",
-    "nvidia-cuda-cccl",
-    "nvidia-cuda-cupti",
-    "nvidia-cuda-nvrtc",
-    "nvidia-cuda-runtime",
-    "nvidia-cudnn-cu13",
-    "nvidia-cufft",
-    "nvidia-cufile",
-    "nvidia-curand",
-    "nvidia-cusolver",
-    "nvidia-cusparse",
-    "nvidia-cusparselt-cu13",
-    "nvidia-nccl-cu13",
-    "nvidia-nvjitlink",
-    "nvidia-nvshmem-cu13",
-    "nvidia-nvtx",
-)
+LOCK = ROOT / "containers" / "locks" / "venv.txt"
+LABELS = {"st-qlora": "ST-QLoRA", "mt-qlora": "MT-QLoRA", "mt-fft": "MT-FFT"}
+TORCH = LOCK.with_name("torch-cpu.txt").read_text().partition("+cpu")[0].removeprefix("torch==")
+TORCH_CPU_INDEX = wheels.TORCH_CPU_INDEX
 
 
 def has_gpu() -> bool:
@@ -71,7 +57,7 @@ def setup(session: nox.Session) -> None:
     ).hexdigest()
     if stamp.is_file() and stamp.read_text() == wanted:
         return
-    session.log("setting up .venv from containers/locks/run.txt (once, about two minutes)")
+    session.log("setting up .venv from containers/locks/venv.txt (once, about two minutes)")
     session.run(sys.executable, "-m", "venv", "--clear", str(ENVIRONMENT), external=True)
     pip = functools.partial(session.run, python(), "-m", "pip", "install", "-q", external=True)
     if has_gpu() or platform.system() != "Linux":
@@ -92,69 +78,47 @@ def bench(session: nox.Session, *arguments: str) -> None:
     session.run(python(), "-m", "bench", *arguments, external=True)
 
 
-def cell_ids() -> list[str]:
-    """The ids of every cell of every study and option, for ``nox -l`` and partial reruns."""
-    ids: dict[str, None] = {}
+def cells() -> dict[str, str]:
+    """Every cell of every study and option by its id, with a line for ``nox -l``."""
+    found: dict[str, tuple[str, list[str]]] = {}
     for name in tables.available():
         study = tables.read(tables.locate(name))
-        grid = tables.grid(tables.with_options(study, study.get("options", ())))
-        ids.update(dict.fromkeys(cell.id for cell in grid))
-    return list(ids)
+        seen: set[str] = set()
+        for option in (None, *study.get("options", ())):
+            chosen = tables.with_options(study, [option] if option else [])
+            for one in tables.grid(chosen):
+                told = f"{LABELS[one.method]} at {one.size}"
+                if one.id != f"{one.method}-{one.size}":
+                    told += f" on {' and '.join(one.models[0].tasks)}"
+                if one.id not in seen:
+                    where = f"{name} --with {option}" if option else name
+                    found.setdefault(one.id, (told, []))[1].append(where)
+                    seen.add(one.id)
+    return {one: f"{told} ({' or '.join(where)})." for one, (told, where) in found.items()}
 
 
 @nox.session
 def reproduce(session: nox.Session) -> None:
-    """Run the whole grid, from data to report (done stages are kept)."""
+    """Run a study from data to report; what is done already is kept."""
     bench(session, "run", *session.posargs)
 
 
 @nox.session
-@nox.parametrize("cell", cell_ids(), ids=cell_ids())
-def cell(session: nox.Session, cell: str) -> None:
-    """Run one cell of the grid alone, for example ``nox -s "cell(mt-qlora-2m)"``."""
-    bench(session, "run", "--cells", cell, *session.posargs)
-
-
-@nox.session
 def plan(session: nox.Session) -> None:
-    """List cells, models and stages: what is done, stale or missing."""
+    """Say what a run would do, what is done, stale or missing, and what it costs."""
     bench(session, "plan", *session.posargs)
 
 
 @nox.session
-def report(session: nox.Session) -> None:
-    """Render the report again from what a run has stored."""
-    bench(session, "report", *session.posargs)
-
-
-@nox.session
-def selfcheck(session: nox.Session) -> None:
-    """Execute every suite's reference solutions: the suites and the sandbox must hold."""
-    bench(session, "selfcheck", *session.posargs)
-
-
-@nox.session
-def score(session: nox.Session) -> None:
-    """Score stored generations of any origin: ``-- --generations FILE --task T …``."""
-    bench(session, "score", *session.posargs)
-
-
-@nox.session
 def fetch(session: nox.Session) -> None:
-    """Download and verify what a study reads: ``-- --study mini``; ``--list`` shows licences."""
+    """Download and verify what a study reads, or what the images hold (``-- images``)."""
     bench(session, "fetch", *session.posargs)
 
 
 @nox.session
-def reanalyse(session: nox.Session) -> None:
-    """Redo the paper's statistics from its per-instance values, without any model."""
-    bench(session, "reanalyse", *session.posargs)
-
-
-@nox.session
-def claims(session: nox.Session) -> None:
-    """Decide the paper's claims on its published values, as published and corrected."""
-    bench(session, "claims", *session.posargs)
+def images(session: nox.Session) -> None:
+    """Build the pinned container images (``-- --gpu --base-image NAME@sha256:… --offline``)."""
+    bench(session, "images", *session.posargs)
 
 
 @nox.session
@@ -164,8 +128,50 @@ def doctor(session: nox.Session) -> None:
 
 
 @nox.session
+def generate(session: nox.Session) -> None:
+    """Generate again from stored trained models, then score and report."""
+    bench(session, "generate", *session.posargs)
+
+
+@nox.session
+def score(session: nox.Session) -> None:
+    """Score stored generations again: a run's, or any file (``-- --generations FILE …``)."""
+    bench(session, "score", *session.posargs)
+
+
+@nox.session
+def report(session: nox.Session) -> None:
+    """Write the report again from what is stored, as it lies."""
+    bench(session, "report", *session.posargs)
+
+
+@nox.session
+def verify(session: nox.Session) -> None:
+    """Hash a stored run again and say what does not match (``-- reports/smoke``)."""
+    bench(session, "verify", *session.posargs)
+
+
+@nox.session
+def reanalyse(session: nox.Session) -> None:
+    """Redo the paper's statistics from its per-instance values."""
+    bench(session, "reanalyse", *session.posargs)
+
+
+@nox.session
+def claims(session: nox.Session) -> None:
+    """Decide the paper's claims on its published values, in both readings."""
+    bench(session, "claims", *session.posargs)
+
+
+@nox.session
+def selfcheck(session: nox.Session) -> None:
+    """Execute the suites' own solutions: suites, tools and sandbox must hold."""
+    bench(session, "selfcheck", *session.posargs)
+
+
+@nox.session
 def tests(session: nox.Session) -> None:
-    """Run the tests; options go to pytest, for example ``-- --mirror DIR --slow``."""
+    """Run the tests; options go to pytest (``-- --mirror DIR --slow``)."""
     setup(session)
     session.run(
         python(),
@@ -176,6 +182,7 @@ def tests(session: nox.Session) -> None:
         "tests",
         "-n",
         "2",
+        "--dist=worksteal",  # neighbours share fixtures: what is costly is made once
         "--ignore=tests/benchmarks",
         *session.posargs,
         external=True,
@@ -212,33 +219,19 @@ def benchmarks(session: nox.Session) -> None:
 @nox.session
 def lock(session: nox.Session) -> None:
     """Resolve pyproject.toml anew into containers/locks (versions and SHA-256)."""
-    setup(session)
-    without = [option for name in CUDA_PACKAGES for option in ("--no-emit-package", name)]
-    session.run(
-        python(),
-        "-m",
-        "uv",
-        "pip",
-        "compile",
-        "pyproject.toml",
-        "--extra",
-        "train",
-        "--extra",
-        "score",
-        "--extra",
-        "test",
-        "--universal",
-        "--python-version",
-        "3.11",
-        "--generate-hashes",
-        "--no-header",
-        "--no-annotate",
-        "-q",
-        "--no-emit-package",
-        "torch",
-        *without,
-        *session.posargs,
-        "-o",
-        str(LOCK),
-        external=True,
-    )
+    bench(session, "lock", "--", *session.posargs)
+
+
+def add_cell(name: str, description: str) -> None:
+    """Make the session that runs one cell alone, for example ``cell(mt-qlora-2m)``."""
+
+    def cell(session: nox.Session) -> None:
+        bench(session, "run", "--cells", name, *session.posargs)
+
+    cell.__doc__ = description
+    nox.session(name=f"cell({name})")(cell)
+
+
+# Last, so that `nox -l` begins with what there is to do. The study is one that has the cell.
+for cell_id, line in cells().items():
+    add_cell(cell_id, line)

@@ -37,9 +37,9 @@ class MachineError(BenchError):
 
 
 def unknown(kind: str, name: str, valid: Iterable[str]) -> BenchError:
-    """The error for a ``name`` that does not exist, with the nearest valid ones."""
+    """The error for a ``name`` (or a pattern) that does not exist, with the nearest valid ones."""
     names = sorted(valid)
-    near = difflib.get_close_matches(name, names, n=3, cutoff=0.4)
+    near = difflib.get_close_matches(name.strip("*?"), names, n=3, cutoff=0.4)
     listed = ", ".join(near or names[:12])
     label = "did you mean" if near else "valid are"
     return BenchError(f"unknown {kind} {name!r}", hint=f"{label}: {listed}")

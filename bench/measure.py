@@ -21,7 +21,8 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
 
-from bench.records import DevicePeak, Phase
+from bench import cgroups
+from bench.records import ContainerUse, DevicePeak, Phase
 
 _PAGE_BYTES = os.sysconf("SC_PAGE_SIZE")
 _TICKS_PER_S = os.sysconf("SC_CLK_TCK")
@@ -122,11 +123,38 @@ class _DeviceWide:
             return None
 
 
+class _Container:
+    """What the container was charged since this was made: the highest sample, and at the end."""
+
+    def __init__(self, group: cgroups.Group) -> None:
+        self._group = group
+        self._mark_bytes = group.peak_bytes()
+        self._cpu_s = group.cpu_s()
+        self._highest_bytes = 0
+
+    def sample(self) -> None:
+        """Take what is charged now."""
+        self._highest_bytes = max(self._highest_bytes, self._group.memory_bytes() or 0)
+
+    def use(self) -> ContainerUse:
+        """The use so far: the kernel's mark where it has risen meanwhile, else the samples."""
+        mark_bytes, cpu_s = self._group.peak_bytes(), self._group.cpu_s()
+        exact = mark_bytes is not None and mark_bytes > (self._mark_bytes or 0)
+        spent_s = None if cpu_s is None or self._cpu_s is None else cpu_s - self._cpu_s
+        return ContainerUse(
+            mark_bytes if exact else self._highest_bytes or None,
+            spent_s,
+            exact,
+        )
+
+
 class _Peak:
     """The highest values seen since it was made."""
 
     def __init__(self) -> None:
         self.rss_bytes = 0
+        group = cgroups.own()
+        self.container = None if group is None else _Container(group)
         self.allocated_bytes: int | None = None
         self.reserved_bytes = 0
         self.device_wide_bytes: int | None = None
@@ -220,6 +248,7 @@ class Meter:
             peak.rss_bytes,
             peak.device(),
             wall_s * self.threads / cpu_s if cpu_s > 0 else None,
+            None if peak.container is None else peak.container.use(),
         )
 
     def _edge(self) -> None:
@@ -245,6 +274,8 @@ class Meter:
         used = None if cuda is None else self._device_wide.used_bytes(cuda)
         for peak in list(self._peaks):
             peak.rss_bytes = max(peak.rss_bytes, rss_bytes)
+            if peak.container is not None:
+                peak.container.sample()
             if used is not None:
                 peak.device_wide_bytes = max(peak.device_wide_bytes or 0, used)
 

@@ -185,11 +185,25 @@ class DevicePeak:
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
+class ContainerUse:
+    """What a whole container used meanwhile: its peak memory and its CPU seconds.
+
+    ``exact`` says that the peak is the kernel's own mark; else an earlier one stood higher,
+    and it is the highest of samples.
+    """
+
+    peak_bytes: int | None
+    cpu_s: float | None
+    exact: bool
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
 class Phase:
     """A measured part of a stage. CPU time and memory are those of the process tree.
 
     ``contention`` is wall seconds × threads / CPU seconds: far above 1 on a compute-bound
-    phase says that other work held the cores.
+    phase says that other work held the cores. In a container ``container`` is what its
+    control group was charged.
     """
 
     name: str
@@ -198,6 +212,7 @@ class Phase:
     peak_rss_bytes: int
     device: DevicePeak | None = None
     contention: float | None = None
+    container: ContainerUse | None = None
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
@@ -205,7 +220,8 @@ class StageRecord:
     """The content of ``record.json``; its presence with outcome ok marks a stage as done.
 
     ``files`` maps each file of the stage's folder to its SHA-256. ``details`` holds what
-    only this kind of stage knows (loss curve, notes, model digest).
+    only this kind of stage knows (loss curve, notes, model digest). ``provenance`` names the
+    file of the run under which it ran, ``software`` the versions that its own process had.
     """
 
     key: str
@@ -222,3 +238,5 @@ class StageRecord:
     files: Mapping[str, str]
     details: Mapping[str, Any]
     schema: int = SCHEMA
+    provenance: str | None = None
+    software: Mapping[str, str | None] = dataclasses.field(default_factory=dict)

@@ -12,7 +12,7 @@ from pathlib import Path
 
 _BUILDS = "/home/travis/builds"
 #: How many seconds the scripts let a test run.
-PATIENCE_S = {"python": 4, "java": 15}
+PATIENCE_S = {"python": 2, "java": 15}
 
 _PYTHON_SCRIPT = f"""
 import ast, json, os, subprocess, sys

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import gc
 import os
 from collections.abc import Iterator
 from pathlib import Path
 
 os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")  # before torch: see bench/run/local.py
+os.environ.setdefault("BENCH_EXECUTOR", "venv")  # containers are tested where a test says so
 
 import pytest
 
@@ -24,6 +26,16 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
     for item in items:
         if "slow" in item.keywords:
             item.add_marker(pytest.mark.skip(reason="takes minutes; add --slow"))
+
+
+def pytest_collection_finish() -> None:
+    """What was imported stays to the end: the collector need not go through it again.
+
+    Torch and its companions are a million objects, half a second for each full collection;
+    libraries ask for some (statsmodels in every Holm correction).
+    """
+    gc.collect()
+    gc.freeze()
 
 
 @pytest.fixture(scope="session")

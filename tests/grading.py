@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import textwrap
+from collections.abc import Mapping
 from typing import Any
 
 import pytest
@@ -41,17 +42,27 @@ def cases(
 
 
 def graded(problem: Sample, *outputs: str) -> list[Verdict]:
-    """The verdicts of several outputs to one problem, in one batch.
+    """The verdicts of several outputs to one problem, in one batch."""
+    names = [f"{problem.id}#{number}" for number in range(len(outputs))]
+    return list(
+        together(dict(zip(names, [(problem, text) for text in outputs], strict=True))).values()
+    )
+
+
+def together(asked: Mapping[str, tuple[Sample, str]]) -> dict[str, Verdict]:
+    """The verdicts of outputs to problems of their own, in one batch: one start of a compiler.
 
     Outputs that begin with a line break are indented like the test around them.
     """
-    names = [f"{problem.id}#{number}" for number in range(len(outputs))]
     problems = [
-        Sample(name, problem.track, problem.inputs, "", None, problem.check) for name in names
+        Sample(name, problem.track, problem.inputs, "", None, problem.check)
+        for name, (problem, _) in asked.items()
     ]
-    written = [textwrap.dedent(text) if text.startswith("\n") else text for text in outputs]
-    texts = dict(zip(names, written, strict=True))
-    return list(execution.grade(problems, texts).values())
+    texts = {
+        name: textwrap.dedent(text) if text.startswith("\n") else text
+        for name, (_, text) in asked.items()
+    }
+    return execution.grade(problems, texts)
 
 
 def outcomes(problem: Sample, *outputs: str) -> list[str]:

@@ -27,10 +27,8 @@ NOX = ".nox-env/bin/nox"
 #: What a document writes for the folder with the public data.
 FOLDER = "DIR"
 #: The sessions that hand their options to bench, and the command that gets them.
-COMMANDS = {
-    name: name
-    for name in ("plan", "report", "selfcheck", "doctor", "fetch", "reanalyse", "claims", "score")
-} | {
+_SAME = "plan report selfcheck doctor fetch reanalyse claims score generate images verify"
+COMMANDS = {name: name for name in _SAME.split()} | {
     "reproduce": "run",
     "cell": "run",
 }
@@ -74,7 +72,8 @@ def everything():
 
 def ci_lines():
     joined = (ROOT / ".ci" / "run").read_text().replace("\\\n", " ")
-    return [line.split(" #")[0].strip() for line in joined.splitlines() if line.strip()]
+    lines = [line.split(" #")[0].strip() for line in joined.splitlines() if line.strip()]
+    return [line.removeprefix("cut ") for line in lines]  # without network is harder, not less
 
 
 def in_ci(command):
@@ -117,8 +116,8 @@ def test_the_readme_has_two_commands_that_do_everything():
 
 
 def test_ci_installs_the_packages_that_the_documents_name():
-    (told,) = [c for c in parts("README.md") if "apt-get install" in c]
-    packages = {word for word in told.split("install")[1].split() if not word.startswith("-")}
+    told = " ".join(c.split("install")[1] for c in parts("README.md") if "apt-get install" in c)
+    packages = {word for word in told.split() if not word.startswith("-")}
     assert packages == set(re.findall(r"missing\+=\((\S+)\)", (ROOT / ".ci" / "run").read_text()))
 
 
@@ -132,7 +131,7 @@ def test_every_session_exists(document, noxfile):
         [sys.executable, "-m", "nox", "-l"], cwd=ROOT, capture_output=True, text=True, check=True
     )
     existing = set(re.findall(r"^[*-] (\S+)", listed.stdout, re.M))
-    assert {f"cell({id_})" for id_ in noxfile.cell_ids()} <= existing
+    assert {f"cell({id_})" for id_ in noxfile.cells()} <= existing
     named = {name for name, _ in sessions_named(document)}
     assert named
     assert named <= existing

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import copy
 import dataclasses
+import hashlib
+import json
 import re
 from pathlib import Path
 from typing import Any
@@ -15,9 +17,13 @@ from hypothesis import strategies as st
 from bench.grid import keys, plan, store, study
 
 DATA = {"train": {"functions.jsonl": "bb"}, "score": {"functions.jsonl": "bb"}}
+RUN = {"locks": {"run.txt": "aa"}, "python": "3.11.0", "torch": "2.13.0"}
 INGREDIENTS = keys.Ingredients(
-    sources={stage: f"code of {stage}" for stage in keys.ENTRIES},
-    environment={"locks": {"run.txt": "aa"}, "python": "3.11.0", "torch": "2.13.0"},
+    sources={stage: {f"{stage}.py": f"code of {stage}"} for stage in keys.ENTRIES},
+    environment={
+        **dict.fromkeys(("base", "train", "generate"), RUN),
+        "score": {"locks": {"score.txt": "aa"}, "python": "3.11.0"},
+    },
     data=lambda tasks: DATA,
     machine={"score": {"java": "17"}},
 )
@@ -39,10 +45,10 @@ def smoke() -> dict[str, Any]:
 def test_the_recipe_is_golden() -> None:
     """A change here means that every result that anyone holds becomes stale."""
     config = {"tasks": ["generation"], "seed": 42, "rate": 5e-3, "name": "é"}
-    assert keys.RECIPE == 2
+    assert keys.RECIPE == 3
     assert (
-        keys.stage_key("train", config, ["generation"], INGREDIENTS, ["0" * 64])
-        == "38f7dc1b0bade15833a0a0a68eb9fc6ef32991ee96772c8ae8714adc9442d3b4"
+        keys.key_of(keys.made_of("train", config, ["generation"], INGREDIENTS, {"base": "0" * 64}))
+        == "8846e3cc2f7b8fd38131327b19536978ae3e51eee86a4178cbb20060f573d21b"
     )
 
 
@@ -133,11 +139,11 @@ def test_a_changed_option_makes_exactly_the_right_stages_stale(
 @pytest.mark.parametrize(
     ("field", "value", "stale"),
     [
-        ("sources", {**INGREDIENTS.sources, "base": "new"}, ALL),
-        ("sources", {**INGREDIENTS.sources, "train": "new"}, CELLS),
-        ("sources", {**INGREDIENTS.sources, "generate": "new"}, GENERATE_ON),
-        ("sources", {**INGREDIENTS.sources, "score": "new"}, r".*/score"),
-        ("sources", {**INGREDIENTS.sources, "report": "new"}, NONE),
+        ("sources", {**INGREDIENTS.sources, "base": {"a.py": "new"}}, ALL),
+        ("sources", {**INGREDIENTS.sources, "train": {"a.py": "new"}}, CELLS),
+        ("sources", {**INGREDIENTS.sources, "generate": {"a.py": "new"}}, GENERATE_ON),
+        ("sources", {**INGREDIENTS.sources, "score": {"a.py": "new"}}, r".*/score"),
+        ("sources", {**INGREDIENTS.sources, "report": {"a.py": "new"}}, NONE),
         ("data", lambda tasks: {**DATA, "train": {"functions.jsonl": "cc"}}, CELLS),
         ("data", lambda tasks: {**DATA, "score": {"functions.jsonl": "cc"}}, r".*/score"),
         (
@@ -146,8 +152,9 @@ def test_a_changed_option_makes_exactly_the_right_stages_stale(
             r"(bases|cells/mt-.*)/.*score",
         ),
         ("machine", {"score": {"java": None}}, r".*/score"),
-        ("environment", {**INGREDIENTS.environment, "torch": "2.14.0"}, ALL),
-        ("environment", {**INGREDIENTS.environment, "locks": {"run.txt": "dd"}}, ALL),
+        ("environment", {**INGREDIENTS.environment, "base": {**RUN, "torch": "2.14"}}, ALL),
+        ("environment", {**INGREDIENTS.environment, "train": {"image": "sha256:0"}}, CELLS),
+        ("environment", {**INGREDIENTS.environment, "score": {"locks": {}}}, r".*/score"),
     ],
 )
 def test_a_changed_ingredient_makes_exactly_the_right_stages_stale(
@@ -195,11 +202,55 @@ def test_a_suite_that_is_asked_otherwise_is_generated_again() -> None:
     assert changed == {stage for stage in before if re.fullmatch(GENERATE_ON, stage)}
 
 
-def test_the_environment_names_locks_python_and_torch(tmp_path: Path) -> None:
-    assert keys.environment(tmp_path)["locks"] == {}
-    locks = tmp_path / "containers" / "locks"
-    locks.mkdir(parents=True)
-    (locks / "run.txt").write_text("numpy==2.4.6\n")
-    told = keys.environment(tmp_path)
-    assert set(told) == {"locks", "python", "torch"}
-    assert len(told["locks"]["run.txt"]) == 64
+LOCKS = ("venv.txt", "run.txt", "score.txt", "torch-cpu.txt", "torch-cuda.txt")
+
+
+@pytest.fixture
+def locked(tmp_path: Path) -> Path:
+    """A kit's folder with every lock."""
+    folder = tmp_path / "containers" / "locks"
+    folder.mkdir(parents=True)
+    for name in LOCKS:
+        (folder / name).write_text(f"numpy==2.4.6  # {name}")
+    return tmp_path
+
+
+def test_an_environment_is_its_locks_and_the_versions_that_they_do_not_name(
+    locked: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for version, lock in (("2.13.0+cpu", "torch-cpu.txt"), ("2.13.0+cu130", "torch-cuda.txt")):
+        monkeypatch.setattr(keys, "_torch", lambda version=version: version)
+        told = keys.environment(locked)
+        assert set(told) == set(keys.ENTRIES)
+        assert told["base"] == told["train"] == told["generate"]
+        assert set(told["train"]["locks"]) == {"run.txt", lock}
+        assert told["train"]["torch"] == version
+        assert set(told["score"]) == {"locks", "python"}
+        assert set(told["score"]["locks"]) == {"score.txt"}
+
+
+def test_in_a_container_the_image_stands_for_python_and_torch(locked: Path) -> None:
+    told = keys.environment(locked, {"run": "sha256:1", "score": "sha256:2"})
+    assert {stage: one["image"] for stage, one in told.items()} == {
+        "base": "sha256:1",
+        "train": "sha256:1",
+        "generate": "sha256:1",
+        "score": "sha256:2",
+    }
+    assert all(set(one) == {"locks", "image"} for one in told.values())
+
+
+def test_a_checkout_without_locks_still_has_an_environment(tmp_path: Path) -> None:
+    assert keys.environment(tmp_path)["score"]["locks"] == {}
+
+
+def test_what_a_stage_is_made_of_is_readable_and_hashes_to_its_key() -> None:
+    loaded = study.load("smoke")
+    stages = plan.plan(loaded, study.expand(loaded), store.Store(Path("/none")), INGREDIENTS)
+    by_id = {stage.id: stage for stage in stages}
+    made = json.loads(by_id["cells/mt-fft-2m/multi-task/generate"].made_of)
+    assert made["upstream"] == {"train": by_id["cells/mt-fft-2m/multi-task/train"].key}
+    assert made["sources"] == {"generate.py": "code of generate"}
+    assert made["config"]["decoding"]["batch_rows"] == loaded.decoding.batch_rows
+    for stage in stages:
+        assert hashlib.sha256(stage.made_of).hexdigest() == stage.key

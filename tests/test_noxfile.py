@@ -11,16 +11,18 @@ import sys
 import tomllib
 from pathlib import Path
 
+import nox
 import pytest
 from packaging.markers import Marker
 from packaging.requirements import Requirement
 from packaging.utils import canonicalize_name
 from packaging.version import Version
 
+from bench.containers import locks
 from bench.grid import study
 
 ROOT = Path(__file__).parents[1]
-LOCK = ROOT / "containers" / "locks" / "run.txt"
+LOCK = ROOT / "containers" / "locks" / "venv.txt"
 LOCKED_EXTRAS = ("train", "score", "test")
 #: Where the kit promises to install; more is welcome.
 ENVIRONMENTS = [
@@ -92,8 +94,7 @@ def test_every_line_of_the_lock_is_pinned_by_hash():
 
 def test_the_lock_holds_no_accelerator_build(noxfile):
     names = {canonicalize_name(requirement.name) for requirement, _ in entries()}
-    assert not names & {"torch", *noxfile.CUDA_PACKAGES}
-    assert not [name for name in names if name.startswith(("nvidia-", "triton", "cuda-"))]
+    assert not [name for name in names if name == "torch" or locks.is_torch(name)]
 
 
 @pytest.mark.parametrize("environment", ENVIRONMENTS, ids=lambda one: one["python_version"])
@@ -121,16 +122,15 @@ def test_nothing_that_a_locked_package_needs_is_missing(noxfile):
     """pip installs with --no-deps, so it would not say; torch comes beside the lock."""
     environment = {**ENVIRONMENTS[0], "python_full_version": "3.11.2"}
     versions = locked(environment)
-    beside = {"torch", *noxfile.CUDA_PACKAGES}
     waiting = [(Requirement("torch"), ""), *((requirement, "") for requirement in declared())]
     seen = set()
     looked_into = 0
     while waiting:
         requirement, wanted_by = waiting.pop()
         name = canonicalize_name(requirement.name)
-        if name in beside - {"torch"} or name.startswith("nvidia-"):
+        if name != "torch" and locks.is_torch(name):
             continue
-        assert name in versions or name in beside, f"{name} (for {wanted_by}) is not locked"
+        assert name in versions or name == "torch", f"{name} (for {wanted_by}) is not locked"
         if name in versions and requirement.specifier:
             assert requirement.specifier.contains(versions[name], prereleases=True), requirement
         key = (name, frozenset(requirement.extras))
@@ -168,9 +168,36 @@ def test_the_sessions_cells_are_the_studies_cells(noxfile):
         "rehearsal": 3 * 3 + 3,
         "smoke": 9,
     }
-    together = list(dict.fromkeys(itertools.chain(*of_studies.values())))
-    assert noxfile.cell_ids() == together
+    together = set(itertools.chain(*of_studies.values()))
+    lines = noxfile.cells()
+    assert set(lines) == together
     assert len(together) == 9 + 15 + 12
+    assert lines["mt-fft-2m"] == "MT-FFT at 2m (mini or smoke)."
+    assert lines["mt-qlora-3b-generation-translation"] == (
+        "MT-QLoRA at 3b on generation and translation (paper --with rq3)."
+    )
+
+
+def test_the_list_of_sessions_reads_like_documentation(noxfile):
+    """`nox -l` shows the module's text, then the first line of each session's."""
+    sessions = nox.registry.get()
+    names = [name for name in sessions if not name.startswith("cell(")]
+    assert list(sessions)[: len(names)] == names, "the cells come last"
+    assert {f"cell({name})" for name in noxfile.cells()} == set(sessions) - set(names)
+    for name, function in sessions.items():
+        line, *_ = function.__doc__.splitlines()
+        assert line.endswith("."), name
+        assert len(f"- {name} -> {line}") <= 125, name
+    listed = set(re.findall(r"\w+", noxfile.__doc__))
+    assert set(names) <= listed, "the text above the list names every session"
+
+
+def test_the_session_of_a_cell_runs_that_cell_alone(noxfile, session):
+    run = nox.registry.get()["cell(mt-qlora-0.5m)"]
+    session.posargs = ["--study", "mini"]
+    run(session)
+    expected = ("-m", "bench", "run", "--cells", "mt-qlora-0.5m", "--study", "mini")
+    assert session.commands[-1][1:] == expected
 
 
 class Session:

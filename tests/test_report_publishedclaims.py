@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import contextlib
+import io
 import json
 
 import numpy as np
@@ -23,8 +25,20 @@ def package(mirror):
 
 
 @pytest.fixture(scope="module")
-def verdicts(package):
-    return publishedclaims.decide(package)
+def command(package, mirror, tmp_path_factory):
+    """What the command, given once, says and writes, and what it had decided."""
+    path = tmp_path_factory.mktemp("claims") / "new" / "claims.json"
+    found, decide = [], publishedclaims.decide
+    with pytest.MonkeyPatch.context() as patch, contextlib.redirect_stdout(io.StringIO()) as said:
+        patch.setattr(published, "package", {mirror: package}.__getitem__)
+        patch.setattr(publishedclaims, "decide", lambda of: found.append(decide(of)) or found[0])
+        assert cli.main(["claims", "--mirror", str(mirror), "--json", str(path)]) == 0
+    return said.getvalue(), json.loads(path.read_text()), found[0]
+
+
+@pytest.fixture(scope="module")
+def verdicts(command):
+    return command[2]
 
 
 def test_the_damaged_translations_are_found_by_their_values(package):
@@ -69,12 +83,9 @@ def test_both_readings_are_sections_and_records(verdicts):
     assert len(records) == 2 * len(verdicts["published"])
 
 
-def test_the_command_prints_both_and_writes_the_evidence(package, tmp_path, capsys, mirror):
-    path = tmp_path / "new" / "claims.json"
-    assert cli.main(["claims", "--mirror", str(mirror), "--json", str(path)]) == 0
-    text = capsys.readouterr().out
+def test_the_command_prints_both_and_writes_the_evidence(command):
+    text, content, _ = command
     assert "as published" in text and "corrected" in text and "MT-QLoRA against MT-FFT" in text
-    content = json.loads(path.read_text())
     assert content["schema"] == 1 and content["study"] == "published values"
     assert all(claim["reason"] for claim in content["claims"])
 

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import dataclasses
+import hashlib
 import json
 import os
+import platform
 import signal
 import subprocess
 import sys
@@ -25,7 +27,7 @@ from bench.run.runner import Event, Summary, run
 
 TESTS = Path(__file__).parent
 FUNCTIONS = dict.fromkeys(keys.ENTRIES, "fake_stages:stage")
-INGREDIENTS = keys.Ingredients(sources=dict.fromkeys(keys.ENTRIES, "x"), environment={})
+INGREDIENTS = keys.Ingredients(sources={stage: {} for stage in keys.ENTRIES}, environment={})
 CELL = "cells/mt-qlora-0.5m/multi-task"
 BASE = "bases/0.5m"
 
@@ -79,6 +81,7 @@ def execute(
             jobs=jobs,
             limits_s=limits_s,
             options={"journal": str(journal), **options},
+            provenance="0123456789ab",
             on_event=events.append,
         )
     lines = journal.read_text().splitlines() if journal.exists() else []
@@ -117,6 +120,11 @@ def test_every_stage_runs_once_after_what_it_needs(smoke: study.Study, results: 
     assert record.tokens is not None
     assert record.tokens.trained == 1
     assert [phase.name for phase in record.phases] == ["work"]
+    assert record.provenance == "0123456789ab"
+    assert record.software["python"] == platform.python_version()
+    for stage in planned(smoke, results):
+        made = (results.path(stage.owner, stage.stage) / "key.json").read_bytes()
+        assert hashlib.sha256(made).hexdigest() == stage.key
     assert record.peak_rss_bytes is not None
     assert record.peak_rss_bytes > 5_000_000
     assert results.path(CELL, "score").joinpath("log.txt").read_text() == f"done {CELL}/score\n"
@@ -176,6 +184,7 @@ def test_a_failure_takes_only_its_dependants(
     done = execute(smoke, results, behave={f"{CELL}/train": behaviour})
     record = done.summary.records[f"{CELL}/train"]
     assert (record.outcome, record.reason) == (outcome, reason)
+    assert record.provenance == "0123456789ab"
     for stage in ("generate", "score"):
         skipped = done.summary.records[f"{CELL}/{stage}"]
         assert skipped.outcome is Outcome.SKIPPED
@@ -298,15 +307,18 @@ def wait_for_training(results: Store) -> list[tuple[int, str]]:
     raise AssertionError("no training began")
 
 
-def undisturbed(smoke: study.Study, tmp_path: Path) -> dict[str, str]:
-    reference = Store(tmp_path / "reference" / "run")
-    reference.folder.parent.mkdir()
-    execute(smoke, reference, steps=10)
+@pytest.fixture(scope="module")
+def undisturbed(smoke: study.Study, tmp_path_factory: pytest.TempPathFactory) -> dict[str, str]:
+    """What a run leaves that nobody disturbs."""
+    reference = Store(tmp_path_factory.mktemp("reference") / "run")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.syspath_prepend(str(TESTS))
+        execute(smoke, reference, steps=10)
     return outputs(reference)
 
 
 def test_a_killed_runner_leaves_nothing_and_continues(
-    smoke: study.Study, results: Store, tmp_path: Path
+    smoke: study.Study, results: Store, undisturbed: dict[str, str]
 ) -> None:
     runner = launch(results.folder)
     live = wait_for_training(results)
@@ -319,11 +331,11 @@ def test_a_killed_runner_leaves_nothing_and_continues(
     assert 0 < len(again.summary.executed) < 18
     resumed = [r for r in again.summary.records.values() if r.details.get("resumed")]
     assert resumed
-    assert outputs(results) == undisturbed(smoke, tmp_path)
+    assert outputs(results) == undisturbed
 
 
 def test_a_killed_stage_fails_and_continues(
-    smoke: study.Study, results: Store, tmp_path: Path
+    smoke: study.Study, results: Store, undisturbed: dict[str, str]
 ) -> None:
     runner = launch(results.folder)
     pid, stage = next((p, s) for p, s in wait_for_training(results) if s.endswith("train"))
@@ -338,12 +350,12 @@ def test_a_killed_stage_fails_and_continues(
         f"{stage.rsplit('/', 1)[0]}/{name}" for name in ("train", "generate", "score")
     }
     assert again.summary.records[stage].details["resumed"] is True
-    assert outputs(results) == undisturbed(smoke, tmp_path)
+    assert outputs(results) == undisturbed
 
 
 @pytest.mark.parametrize("how", [signal.SIGINT, signal.SIGTERM])
 def test_a_stopped_run_says_so_and_continues(
-    smoke: study.Study, results: Store, tmp_path: Path, how: signal.Signals
+    smoke: study.Study, results: Store, undisturbed: dict[str, str], how: signal.Signals
 ) -> None:
     runner = launch(results.folder)
     live = wait_for_training(results)
@@ -356,7 +368,7 @@ def test_a_stopped_run_says_so_and_continues(
     assert record.outcome is Outcome.INTERRUPTED
     again = execute(smoke, results, steps=10)
     assert again.summary.ok
-    assert outputs(results) == undisturbed(smoke, tmp_path)
+    assert outputs(results) == undisturbed
 
 
 def test_two_runners_exclude_each_other(smoke: study.Study, results: Store) -> None:

@@ -154,6 +154,7 @@ def test_records_state_the_true_hash_of_every_file(undisturbed):
         assert {path.relative_to(folder).as_posix() for path in present} == {
             *record["files"],
             "record.json",
+            "key.json",
         }
         for name, told in record["files"].items():
             assert hashlib.sha256((folder / name).read_bytes()).hexdigest() == told, name

@@ -16,9 +16,24 @@ from tests.grading import cases, graded, outcomes
 DOUBLE = [{"args": [2], "result": 4}, {"args": [5], "result": 10}]
 
 
-@pytest.fixture(autouse=True)
+@pytest.fixture(scope="module", autouse=True)
 def _needs():
     grading.need("java")
+
+
+@pytest.fixture(scope="module")
+def verdicts(_needs):
+    """Of every output that has a batch in common with others: forgeries and what is honest."""
+    asked = {
+        f"result {number}": (
+            cases("java", [{"args": [], "result": value}], [], result),
+            f"static {text}",
+        )
+        for number, (result, value, text) in enumerate(RESULTS)
+    }
+    asked |= {f"cases {name}": (double(), text) for name, text in FORGERIES.items()}
+    asked |= {f"main {name}": (NUMBERS, text) for name, text in MAIN_FORGERIES.items()}
+    return grading.together(asked)
 
 
 def double():
@@ -117,26 +132,25 @@ def test_arguments_take_the_form_that_the_method_has():
     assert [verdict.detail for verdict in graded(problem, boxed, bare, loose)] == [""] * 3
 
 
-@pytest.mark.parametrize(
-    ("result", "value", "written"),
-    [
-        ("list[int]", [1, 2], "int[] f() { return new int[] {1, 2}; }"),
-        ("list[int]", [1, 2], "java.util.stream.Stream<Integer> f() { return Stream.of(1, 2); }"),
-        ("set[str]", ["a", "b"], 'Set<String> f() { return Set.of("b", "a"); }'),
-        ("map[char,int]", {"a": 1}, "Map<Character, Integer> f() { return Map.of('a', 1); }"),
-        ("optional[int]", None, "Integer f() { return null; }"),
-        ("optional[int]", 3, "Optional<Integer> f() { return Optional.of(3); }"),
-        ("float", 0.1, "float f() { return 0.1f; }"),
-        ("float", float("inf"), "double f() { return 1 / 0.0; }"),
-        ("str", "\ud800é", 'String f() { return "\\ud800" + (char) 233; }'),
-        ("char", "a", "char f() { return 'a'; }"),
-        ("long", 2**40, "long f() { return 1L << 40; }"),
-        ("any", [1, "a", 2.5], 'List<Object> f() { return List.of(1, "a", 2.5); }'),
-    ],
-)
-def test_results_of_every_type(result, value, written):
-    problem = cases("java", [{"args": [], "result": value}], [], result)
-    assert graded(problem, f"static {written}")[0].detail == ""
+RESULTS = [
+    ("list[int]", [1, 2], "int[] f() { return new int[] {1, 2}; }"),
+    ("list[int]", [1, 2], "java.util.stream.Stream<Integer> f() { return Stream.of(1, 2); }"),
+    ("set[str]", ["a", "b"], 'Set<String> f() { return Set.of("b", "a"); }'),
+    ("map[char,int]", {"a": 1}, "Map<Character, Integer> f() { return Map.of('a', 1); }"),
+    ("optional[int]", None, "Integer f() { return null; }"),
+    ("optional[int]", 3, "Optional<Integer> f() { return Optional.of(3); }"),
+    ("float", 0.1, "float f() { return 0.1f; }"),
+    ("float", float("inf"), "double f() { return 1 / 0.0; }"),
+    ("str", "\ud800é", 'String f() { return "\\ud800" + (char) 233; }'),
+    ("char", "a", "char f() { return 'a'; }"),
+    ("long", 2**40, "long f() { return 1L << 40; }"),
+    ("any", [1, "a", 2.5], 'List<Object> f() { return List.of(1, "a", 2.5); }'),
+]
+
+
+@pytest.mark.parametrize("number", range(len(RESULTS)), ids=lambda number: RESULTS[number][2])
+def test_results_of_every_type(verdicts, number):
+    assert verdicts[f"result {number}"].detail == ""
 
 
 def test_errors_that_are_due():
@@ -180,9 +194,8 @@ FORGERIES = {
 
 
 @pytest.mark.parametrize("name", FORGERIES)
-def test_forged_cases_do_not_pass(name):
-    (verdict,) = graded(double(), FORGERIES[name])
-    assert verdict.outcome in ("failed", "error")
+def test_forged_cases_do_not_pass(verdicts, name):
+    assert verdicts[f"cases {name}"].outcome in ("failed", "error")
 
 
 def test_a_suites_own_main():
@@ -253,8 +266,8 @@ MAIN_FORGERIES = {
 
 
 @pytest.mark.parametrize("name", MAIN_FORGERIES)
-def test_forged_mains_do_not_pass(name):
-    (verdict,) = graded(NUMBERS, MAIN_FORGERIES[name])
+def test_forged_mains_do_not_pass(verdicts, name):
+    verdict = verdicts[f"main {name}"]
     assert verdict.outcome in ("failed", "error", "compile-error"), verdict
 
 

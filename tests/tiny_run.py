@@ -71,16 +71,16 @@ class Place:
         (cache / "tools").symlink_to(tools)
         return self
 
-    def command(self, *options: str, jobs: int = 2) -> list[str]:
+    def command(self, *options: str, jobs: int = 2, name: str = "run") -> list[str]:
         results = str(self.root / "results")
-        run = ["run", "--study", str(STUDY), "--results", results, "--jobs", str(jobs)]
+        run = [name, "--study", str(STUDY), "--results", results, "--jobs", str(jobs)]
         return [sys.executable, "-m", "bench", *run, *options]
 
-    def start(self, *options: str, jobs: int = 2) -> subprocess.Popen[bytes]:
+    def start(self, *options: str, jobs: int = 2, name: str = "run") -> subprocess.Popen[bytes]:
         """Start the command; what it says goes to ``said.txt``."""
         with (self.root / "said.txt").open("wb") as said:
             return subprocess.Popen(
-                self.command(*options, jobs=jobs),
+                self.command(*options, jobs=jobs, name=name),
                 cwd=ROOT,
                 env={**os.environ, "BENCH_CACHE": str(self.root / "cache")},
                 stdin=subprocess.DEVNULL,
@@ -88,9 +88,9 @@ class Place:
                 stderr=subprocess.STDOUT,
             )
 
-    def execute(self, *options: str, jobs: int = 2) -> Done:
+    def execute(self, *options: str, jobs: int = 2, name: str = "run") -> Done:
         """Run the command to its end."""
-        return self.wait(self.start(*options, jobs=jobs))
+        return self.wait(self.start(*options, jobs=jobs, name=name))
 
     def wait(self, process: subprocess.Popen[bytes]) -> Done:
         began = time.monotonic()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import time
 from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING
@@ -24,7 +25,7 @@ if TYPE_CHECKING:  # they bring pandas
     from bench.scoring.sheet import Gap, Sheet
     from bench.scoring.stored import Scored
 
-_STYLES = {"done": "green", "stale": "yellow", "missing": "dim", "failed": "red"}
+_STYLES = {"done": "green", "adopted": "cyan", "stale": "yellow", "missing": "dim", "failed": "red"}
 
 
 class Progress(Display):
@@ -83,18 +84,21 @@ def _short(stage: PlannedStage) -> str:
     return f"{where} {stage.stage}"
 
 
-def plan_table(stages: Sequence[PlannedStage], tasks: Sequence[str]) -> Table:
-    """One row per model with the state of each of its stages; ``tasks``: all of the study's."""
+def plan_table(stages: Sequence[PlannedStage]) -> Table:
+    """One row per model with the state of each of its stages."""
     table = Table(box=None, header_style="bold", pad_edge=False)
-    for name in ("cell", "model", "tasks", "stages"):
+    for name in ("cell", "model", "stages"):
         table.add_column(name)
     owners = dict.fromkeys(stage.owner for stage in stages)
     for owner in owners:
         mine = [stage for stage in stages if stage.owner == owner]
-        states = "  ".join(f"{one.stage} [{_STYLES[one.state]}]{one.state}[/]" for one in mine)
+        # Neighbours of one state stand together: "train done  generate, score missing".
+        states = "  ".join(
+            f"{', '.join(one.stage for one in alike)} [{_STYLES[state]}]{state}[/]"
+            for state, alike in itertools.groupby(mine, key=lambda one: one.state)
+        )
         first = mine[0]
-        about = "all" if set(first.tasks) == set(tasks) else ", ".join(first.tasks)
-        table.add_row(first.cell or f"base {first.size}", first.model or "–", about, states)
+        table.add_row(first.cell or f"base {first.size}", first.model or "–", states)
     return table
 
 

@@ -6,7 +6,7 @@ import argparse
 from pathlib import Path
 
 import bench
-from bench.cli import study, tools
+from bench.cli import building, executors, study, tools, verifying
 from bench.data.sources import ROOT
 from bench.records import TASKS
 from bench.scoring import codereval
@@ -25,7 +25,9 @@ def parser() -> argparse.ArgumentParser:
     _declare_score(commands)
     _declare_reanalyse(commands)
     _declare_fetch(commands)
+    building.declare(commands)
     _declare_claims(commands)
+    _declare_verify(commands)
     doctor = commands.add_parser("doctor", help="what this machine can run, and what it lacks")
     doctor.set_defaults(command=tools.doctor)
     return top
@@ -58,6 +60,12 @@ def _of_a_study() -> argparse.ArgumentParser:
         help="where runs are kept (default: reports/)",
     )
     common.add_argument("--mirror", type=Path, metavar="DIR", help="folder with the public data")
+    common.add_argument(
+        "--executor",
+        choices=executors.NAMES,
+        help="where stages run: in containers, or in this environment (default: containers "
+        f"where podman or docker answers; or {executors.VARIABLE})",
+    )
     common.add_argument("--offline", action="store_true", help="never touch the network")
     common.add_argument("--codereval", metavar="IMAGE|DIR", help=CODEREVAL_HELP)
     common.add_argument(
@@ -70,24 +78,68 @@ def _of_a_study() -> argparse.ArgumentParser:
 
 
 def _declare_study(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
-    """``run``, ``plan`` and ``report``."""
-    common = _of_a_study()
-    run = commands.add_parser("run", parents=[common], help="run a study from data to report")
-    run.add_argument("--jobs", type=_positive, metavar="N", help="stages at once (default: cores)")
-    run.add_argument(
-        "--executor",
-        choices=["venv"],
-        default="venv",
-        help="how a stage is started: a process of this environment",
-    )
+    """``run``, ``plan``, ``generate`` and ``report``; ``score`` is one of them, too."""
+    common, running, earlier = _of_a_study(), _of_a_run(), _of_an_earlier_run()
+    told = "run a study from data to report"
+    run = commands.add_parser("run", parents=[common, running, earlier], help=told)
     run.set_defaults(command=study.run)
 
     plan = commands.add_parser("plan", parents=[common], help="list cells and stages, run nothing")
     plan.add_argument("--json", action="store_true", help="machine-readable")
+    plan.add_argument(
+        "--start",
+        choices=["base", "generate", "score"],
+        default="base",
+        help="as `generate` or `score` would run: what comes before is adopted (default: base)",
+    )
+    plan.add_argument(
+        "--gpu", metavar="NAME", help="hours and memory on this GPU, for example 'NVIDIA H200'"
+    )
+    plan.add_argument(
+        "--write-reference",
+        action="store_true",
+        help="keep what this study's run has cost with the kit: reports/reference/",
+    )
     plan.set_defaults(command=study.plan)
 
-    report = commands.add_parser("report", parents=[common], help="render a stored run again")
+    told = "generate anew from stored trained models, then score and report"
+    generate = commands.add_parser("generate", parents=[common, running, earlier], help=told)
+    generate.set_defaults(command=study.generate)
+
+    report = commands.add_parser(
+        "report", parents=[common, earlier], help="render a stored run again"
+    )
     report.set_defaults(command=study.report)
+
+
+def _of_a_run() -> argparse.ArgumentParser:
+    """The options of the commands that execute stages."""
+    running = argparse.ArgumentParser(add_help=False)
+    running.add_argument(
+        "--jobs", type=_positive, metavar="N", help="stages at once (default: as many as fit)"
+    )
+    running.add_argument(
+        "--anyway", action="store_true", help="run even what surely does not fit this machine"
+    )
+    return running
+
+
+def _of_an_earlier_run() -> argparse.ArgumentParser:
+    """The options of the commands that build on what is stored."""
+    earlier = argparse.ArgumentParser(add_help=False)
+    earlier.add_argument(
+        "--from",
+        dest="earlier",
+        type=Path,
+        metavar="PATH",
+        help="an earlier run's folder, or an archive of one, whose stages are taken over first",
+    )
+    earlier.add_argument(
+        "--replace-older",
+        action="store_true",
+        help="with --from: also in place of models that lie here and are older",
+    )
+    return earlier
 
 
 def _declare_selfcheck(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
@@ -110,47 +162,75 @@ def _declare_claims(commands: argparse._SubParsersAction[argparse.ArgumentParser
     claims.set_defaults(command=tools.claims)
 
 
+def _declare_verify(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
+    """The options of ``verify``."""
+    told = "hash a stored run again: files, keys, provenance, code, data, images"
+    verify = commands.add_parser("verify", help=told)
+    verify.add_argument(
+        "run", type=Path, metavar="RUN", help="folder of a run, or the name of a study's"
+    )
+    verify.add_argument("--study", help="the study to compare with (default: the one it names)")
+    verify.add_argument("--with", dest="options", action="append", default=[], metavar="OPTION")
+    verify.add_argument(
+        "--results",
+        type=Path,
+        default=ROOT / "reports",
+        metavar="DIR",
+        help="where runs are kept (default: reports/)",
+    )
+    verify.add_argument("--mirror", type=Path, metavar="DIR", help="folder with the public data")
+    verify.add_argument(
+        "--like",
+        type=Path,
+        metavar="RUN2",
+        help="compare with another run instead: are weights, answers and values the same?",
+    )
+    verify.set_defaults(command=verifying.verify)
+
+
 def _declare_score(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
-    """The options of ``score``."""
-    score = commands.add_parser("score", help="score stored generations of any origin")
-    score.add_argument(
+    """The options of ``score``: of a study's run, or of a file."""
+    score = commands.add_parser(
+        "score",
+        parents=[_of_a_study(), _of_a_run(), _of_an_earlier_run()],
+        help="score a run's stored generations again, or a file of any origin",
+    )
+    file = score.add_argument_group("a file instead of a run")
+    file.add_argument(
         "--generations",
         type=Path,
-        required=True,
         metavar="FILE",
         help="JSON Lines, each with an id and what was written: code, output or summary",
     )
-    score.add_argument("--task", required=True, help=", ".join(TASKS))
-    score.add_argument("--language", required=True, help="python, java, cs_java or java_cs")
-    score.add_argument(
+    file.add_argument("--task", help=", ".join(TASKS))
+    file.add_argument("--language", help="python, java, cs_java or java_cs")
+    file.add_argument(
         "--variant",
         choices=["published", "corrected"],
-        default="corrected",
         help="published repeats the study's scripts (default: corrected)",
     )
-    score.add_argument(
-        "--csv", type=Path, required=True, metavar="OUT", help="the table to write, a row per id"
-    )
-    score.add_argument("--mirror", type=Path, metavar="DIR", help="folder with the public data")
-    score.add_argument(
+    file.add_argument("--csv", type=Path, metavar="OUT", help="the table to write, a row per id")
+    file.add_argument(
         "--references", type=Path, metavar="FILE", help="JSON Lines, each with id and reference"
     )
-    score.add_argument("--codereval", metavar="IMAGE|DIR", help=CODEREVAL_HELP)
-    score.add_argument("--suite", help="of the kit's own generations, where they hold several")
-    score.add_argument(
+    file.add_argument("--suite", help="of the kit's own generations, where they hold several")
+    file.add_argument(
         "--metric",
         action="append",
         default=[],
         metavar="NAME",
         help="only these, for example lizard (repeatable; default: all but judge)",
     )
-    score.add_argument("--offline", action="store_true", help="never touch the network")
-    score.set_defaults(command=tools.score)
+    score.set_defaults(command=study.score)
 
 
 def _declare_fetch(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
     """The options of ``fetch``."""
     fetch = commands.add_parser("fetch", help="download and verify what a study reads")
+    fetch.add_argument(
+        "what", nargs="?", choices=["images"], help="what the container images are made of instead"
+    )
+    building.declare_sources(fetch.add_argument_group("of images"))
     fetch.add_argument("--study", help="name of a study, or a TOML file (default: smoke)")
     fetch.add_argument("--with", dest="options", action="append", default=[], metavar="OPTION")
     fetch.add_argument("--all", action="store_true", help="whatever the kit knows, for any study")
@@ -160,6 +240,11 @@ def _declare_fetch(commands: argparse._SubParsersAction[argparse.ArgumentParser]
         default=[],
         metavar="PATTERN",
         help="only these files or repositories, for example '*CodeXGLUE*' (repeatable)",
+    )
+    fetch.add_argument(
+        "--tools",
+        action="store_true",
+        help="also what scoring uses without containers: .NET with Roslyn, and PMD if asked for",
     )
     fetch.add_argument("--data", type=Path, metavar="DIR", help="where to (default: .cache/data)")
     fetch.add_argument("--list", action="store_true", help="show sources, licences and citations")

@@ -5,7 +5,6 @@ from __future__ import annotations
 import argparse
 import dataclasses
 import json
-import os
 import shutil
 import sys
 from collections.abc import Mapping, Sequence
@@ -13,48 +12,55 @@ from pathlib import Path
 
 from rich.markup import escape
 
-from bench.cli import live
+from bench.cli import executors, forecast, live, liveplan, partial, tools, verifying
+from bench.cli.choice import choose
 from bench.cli.console import out
+from bench.cli.executors import Choice
 from bench.data import digests, sizes
 from bench.data.sources import ROOT, cache_folder
 from bench.errors import BenchError
-from bench.grid import keys
+from bench.grid import adopted
 from bench.grid import plan as planning
 from bench.grid import study as study_module
 from bench.grid.plan import PlannedStage
 from bench.grid.store import HTML, State, Store
 from bench.grid.study import Study
 from bench.records import Cell
-from bench.run import local, provenance, runner
-from bench.scoring import codereval, hubmodels
-from bench.scoring.quality import javatools
-from bench.scoring.sandbox import toolchain
-
-
-def choose(name: str | None, options: Sequence[str]) -> tuple[Study, str]:
-    """The study that was asked for, or the default one, with its options, and why."""
-    if name is not None:
-        return study_module.load(name, options), "as asked"
-    if shutil.which("nvidia-smi") is not None:
-        return study_module.load("paper", options), "the default where a CUDA GPU is visible"
-    return study_module.load("smoke", options), "the default: no CUDA GPU is visible"
+from bench.run import earlier, ingredients, lacks, provenance, runner
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
 class _Request:
-    """What a command works on: the study, its chosen cells, where it lies and its data."""
+    """What a command works on: the study, its chosen cells, where it lies and its data.
+
+    What comes before the stage ``start`` is not made, but adopted as it lies.
+    """
 
     study: Study
     cells: tuple[Cell, ...]
     store: Store
     mirror: Path | None
     data: Mapping[str, str]
+    executor: Choice
     unsafe: bool = False
+    start: str = planning.BASE
+
+    @property
+    def may_run(self) -> tuple[str, ...]:
+        """The stages whose data must be here."""
+        return _may_run(self.start)
 
 
-def _request(options: argparse.Namespace, announce: bool = True) -> _Request:
-    study, why = choose(options.study, options.options)
+def _may_run(start: str) -> tuple[str, ...]:
+    return tuple(one for one in digests.STAGES if not planning.comes_before(one, start))
+
+
+def _request(
+    options: argparse.Namespace, announce: bool = True, start: str = planning.BASE
+) -> _Request:
+    study, why = choose(options.study, options.options, options.cells)
     chosen = study_module.select(study, options.cells)
+    executor = executors.choose(options)
     if announce:
         models = sum(len(cell.models) for cell in chosen)
         about = f"({why}): {study.summary}"
@@ -62,34 +68,41 @@ def _request(options: argparse.Namespace, announce: bool = True) -> _Request:
         where = options.results / study.name
         told = f"{len(chosen)} cells, {models} models; results in {where}"
         out.print(told, soft_wrap=True, markup=False)
+        out.print(f"executor {executor.name} ({executor.why})", soft_wrap=True, markup=False)
     return _Request(
         study,
         chosen,
         Store(options.results / study.name),
         options.mirror,
-        digests.of_study(study, options.mirror),
+        digests.of_study(study, options.mirror, _may_run(start)),
+        executor,
         options.unsafe,
+        start,
     )
+
+
+def _with_images(request: _Request, options: argparse.Namespace) -> _Request:
+    """The request with the images of its executor, which are built now where they are not."""
+
+    def say(text: str) -> None:
+        out.print(text, soft_wrap=True, markup=False)
+
+    built = executors.built(request.executor, say, offline=options.offline)
+    return dataclasses.replace(request, executor=built)
 
 
 def _planned(request: _Request) -> tuple[PlannedStage, ...]:
     """The stages of the whole grid, whichever cells were asked for."""
-    ingredients = keys.Ingredients(
-        sources=keys.sources(ROOT),
-        environment=keys.environment(ROOT),
-        data=lambda tasks: digests.of_stages(request.study, tasks, request.mirror),
-        machine={
-            "score": {
-                **toolchain.found(),
-                "codereval": codereval.found(),
-                **hubmodels.found(request.study.scoring.metrics, request.mirror),
-                **javatools.found(request.study.scoring.metrics),
-                "unsafe": request.unsafe,
-            }
-        },
+    found = ingredients.present(
+        request.study,
+        ROOT,
+        request.mirror,
+        unsafe=request.unsafe,
+        images=request.executor.ids,
+        stages=request.may_run,
     )
     grid = study_module.expand(request.study)
-    return planning.plan(request.study, grid, request.store, ingredients)
+    return planning.plan(request.study, grid, request.store, found, request.start)
 
 
 def _chosen(request: _Request, planned: Sequence[PlannedStage]) -> list[PlannedStage]:
@@ -105,28 +118,40 @@ def _chosen(request: _Request, planned: Sequence[PlannedStage]) -> list[PlannedS
 
 def plan(options: argparse.Namespace) -> int:
     """List the stages and their state, what they read, and what is missing; run nothing."""
-    request = _request(options, announce=not options.json)
+    request = _request(options, announce=not options.json, start=options.start)
     stages = _chosen(request, _planned(request))
+    if options.write_reference:
+        forecast.write_reference(request.store)
     has_gpu = shutil.which("nvidia-smi") is not None
     amounts = sizes.amounts(request.study, request.cells, request.mirror, has_gpu=has_gpu)
+    foreseen = forecast.of_plan(request, stages, amounts, options.gpu)
     if options.json:
         plan = planning.as_json(request.study, request.cells, stages, amounts)
+        plan["estimates"] = foreseen.as_json()
         json.dump(plan, sys.stdout, indent=1)
         print()
         return 0
-    out.print(live.plan_table(stages, request.study.tasks))
+    out.print(live.plan_table(stages))
+    if any(stage.why for stage in stages):
+        out.print("", verifying.changes_table(stages))
     for table in live.plan_amounts(request.study, request.cells, amounts):
         out.print("", table)
+    liveplan.show(out, foreseen)
     return 0
 
 
 def run(options: argparse.Namespace) -> int:
     """Run what is left of a study and report it; any stage that failed makes the code 1."""
     request = _request(options)
+    if options.earlier is None:
+        forecast.refuse_without_gpu(request, lambda: _chosen(request, _planned(request)), options)
     digests.verify(request.study, request.mirror)
+    request = _with_images(request, options)
     with request.store.locked():
+        taken = _take(request, options)
         planned = _planned(request)
         stages = _chosen(request, planned)
+        partial.say_what_holds(taken, stages)
         left = [stage for stage in stages if stage.state is not State.DONE]
         if not left and request.store.reported():
             out.print(f"{len(stages)} stages, 0 to run; `report` shows what they gave")
@@ -137,6 +162,68 @@ def run(options: argparse.Namespace) -> int:
     return 0 if summary is None or summary.ok else 1
 
 
+def generate(options: argparse.Namespace) -> int:
+    """Generate anew from the stored trained models, then score and report."""
+    return _rerun(options, planning.GENERATE)
+
+
+def score(options: argparse.Namespace) -> int:
+    """Score the stored generations of a run again, or those of a file of any origin."""
+    if partial.of_a_file(options):
+        return tools.score(options)
+    return _rerun(options, planning.SCORE)
+
+
+def _rerun(options: argparse.Namespace, start: str) -> int:
+    """Run a study's stages from ``start`` on, on what is stored; whatever lacks it is named.
+
+    A cell that was asked for and could not be run makes the code 1.
+    """
+    request = _request(options, start=start)
+    if options.earlier is None:
+        _check_stored(request)
+    digests.verify(request.study, request.mirror, request.may_run)
+    request = _with_images(request, options)
+    with request.store.locked():
+        _take(request, options)
+        planned = _planned(request)
+        found = adopted.select(request.study, _chosen(request, planned), start)
+        partial.say_lacking(found, request.study, start)
+        left = [stage for stage in found.stages if not stage.stored]
+        summary = _execute(request, options, found.stages, left) if left else None
+        if summary is None:
+            out.print(f"{len(found.stages)} stages, 0 to run")
+        keys = {stage.id: stage.key for stage in planned}
+        _publish(request, keys, adopted.told(planned))
+    lacks = any(one.stage.cell for one in found.lacking) and options.cells
+    return 0 if (summary is None or summary.ok) and not lacks else 1
+
+
+def _take(request: _Request, options: argparse.Namespace) -> earlier.Taken | None:
+    """Take the stages of an earlier run into this one, where ``--from`` names it."""
+    if options.earlier is None:
+        return None
+    taken = earlier.take(
+        options.earlier,
+        request.study,
+        request.cells,
+        request.store,
+        replace_older=options.replace_older,
+    )
+    partial.say_taken(taken, options.earlier)
+    return taken
+
+
+def _check_stored(request: _Request) -> None:
+    """Raise the error for a run folder that holds nothing."""
+    if not any(request.store.folder.glob("*/*/**/record.json")):
+        raise BenchError(
+            f"nothing is stored: {request.store.folder} holds no stage of a run",
+            hint=f"run it first: bench run --study {request.study.name}; or take an earlier run, "
+            "or an archive of one: --from PATH",
+        )
+
+
 def _execute(
     request: _Request,
     options: argparse.Namespace,
@@ -144,27 +231,29 @@ def _execute(
     left: Sequence[PlannedStage],
 ) -> runner.Summary:
     """Run what is left of the chosen stages, with its progress on the terminal."""
-    jobs = options.jobs or len(os.sched_getaffinity(0))
-    out.print(f"{len(stages)} stages, {len(left)} to run with --jobs {jobs} (venv executor)")
-    with local.Local() as executor:
-        provenance.write(
+    lacks.require_weights(request.study, left, request.mirror)
+    jobs = forecast.before_a_run(request, stages, options).jobs
+    out.print(f"{len(stages)} stages, {len(left)} to run with --jobs {jobs}")
+    with executors.started(
+        request.executor, request.study, request.store.folder, request.mirror, jobs
+    ) as executor:
+        name = provenance.write(
             request.store.folder,
             provenance.collect(
                 request.study,
                 ROOT,
-                engine="venv",
+                **request.executor.provenance,
                 command=["bench", *sys.argv[1:]],
                 threads=executor.threads,
                 jobs=jobs,
                 data=request.data,
             ),
+            request.study,
         )
         if any(stage.stage == planning.SCORE for stage in left):
-            for language, reason in toolchain.prepare().items():
-                told = f"[yellow]{language} will not be executed:[/] {escape(reason)}"
-                out.print(told, soft_wrap=True)
-            for tool, reason in javatools.prepare(request.study.scoring.metrics).items():
-                out.print(f"[yellow]{tool} will not run:[/] {escape(reason)}", soft_wrap=True)
+            inside = request.executor.engine is not None
+            for line in lacks.of_scoring(request.study, request.mirror, in_images=inside):
+                out.print(f"[yellow]{escape(line)}[/]", soft_wrap=True)
         with live.Progress(out, left) as shown:
             summary = runner.run(
                 stages,
@@ -178,7 +267,10 @@ def _execute(
                     "cache": str(cache_folder()),
                     "unsafe": options.unsafe,
                 },
+                provenance=name,
             )
+        executed = [summary.records[name] for name in summary.executed if name in summary.records]
+        provenance.complete(request.store.folder, executed)
     if summary.interrupted:
         raise KeyboardInterrupt
     return summary
@@ -186,26 +278,27 @@ def _execute(
 
 def report(options: argparse.Namespace) -> int:
     """Render a stored run again, whatever its stages' keys."""
-    request = _request(options)
-    if not any(request.store.folder.glob("*/*/**/record.json")):
-        raise BenchError(
-            f"nothing to report: {request.store.folder} holds no stage of a run",
-            hint=f"run it first: bench run --study {request.study.name}",
-        )
+    request = _request(options, start=planning.REPORT)
+    if options.earlier is None:
+        _check_stored(request)
     with request.store.locked():
-        _publish(request, None)
+        _take(request, options)
+        _publish(request, None, adopted.told(_planned(request)))
     return 0
 
 
-def _publish(request: _Request, present: Mapping[str, str] | None) -> None:
+def _publish(
+    request: _Request, present: Mapping[str, str] | None, built_on: str | None = None
+) -> None:
     """Write the reports of a stored run and show the terminal's.
 
     ``present`` are the stages' keys: what stale ones have left behind is not reported.
+    ``built_on`` says which stages were adopted.
     """
     from bench.report import publish, terminal  # pandas and scipy: not needed by a plan
 
     folder = request.store.folder
-    report = publish.publish(folder, request.study, present, request.mirror)
+    report = publish.publish(folder, request.study, present, request.mirror, built_on)
     out.print(terminal.render(report))
     _say_where(request)
 

@@ -7,8 +7,8 @@ import argparse
 from rich.markup import escape
 
 from bench.cli import live
+from bench.cli.choice import choose
 from bench.cli.console import err, out
-from bench.cli.study import choose
 from bench.data import problems
 from bench.data.sources import data_folder
 from bench.data.suites import SUITES
@@ -41,7 +41,7 @@ def score(options: argparse.Namespace) -> int:
     request = stored.Request(
         options.generations,
         stored.track(options.task, options.language),
-        options.variant,
+        options.variant or "corrected",
         options.mirror,
         options.references,
         options.suite,
@@ -71,12 +71,15 @@ def claims(options: argparse.Namespace) -> int:
 
 def fetch(options: argparse.Namespace) -> int:
     """Bring a study's data into the data folder, or list where they come from."""
-    from bench.cli import livefetch
+    from bench.cli import building, livefetch
     from bench.data.fetching import fetch, needs
 
+    if options.what == "images":
+        return building.fetch_images(options)
+
     wanted = needs.everything()
+    study, why = choose(options.study, options.options)
     if not options.all:
-        study, why = choose(options.study, options.options)
         wanted = needs.of_study(study)
         out.print(f"[bold]{escape(study.name)}[/] ({escape(why)})")
     wanted = needs.only(wanted, options.only)
@@ -87,6 +90,11 @@ def fetch(options: argparse.Namespace) -> int:
     with livefetch.Downloads(out) as shown:
         summary = fetch.fetch(wanted, data, offline=options.offline, on_event=shown.show)
     out.print(livefetch.outcome(summary, data), soft_wrap=True)
+    if options.tools and not options.offline:
+        from bench.run import lacks
+
+        for line in lacks.of_scoring(study, None) or ["the tools of scoring are here"]:
+            out.print(line, soft_wrap=True, markup=False)
     return max((error.exit_code for _, error in summary.failed), default=0)
 
 

@@ -65,6 +65,6 @@ def _parser(language: str) -> Any:
     except ModuleNotFoundError as error:
         raise MachineError(
             f"code cannot be cut into tokens: {error.name} is not installed",
-            hint="install containers/locks/run.txt, as `nox` does",
+            hint="install containers/locks/venv.txt, as `nox` does",
         ) from None
     return tree_sitter.Parser(tree_sitter.Language(grammar.language()))

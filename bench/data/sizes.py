@@ -31,13 +31,17 @@ _NO_TOKENIZER = "rows are known once they are packed: they depend on the base's 
 
 @dataclasses.dataclass(frozen=True, slots=True)
 class TrackSize:
-    """Samples of a track in both splits; None where the data are not here, with a reason."""
+    """Samples of a track in both splits; None where the data are not here, with a reason.
+
+    ``characters`` of the texts to train on: what is known before they are tokenized.
+    """
 
     task: str
     language: str
     train: int | None
     valid: int | None
     reason: str | None = None
+    characters: int | None = None
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
@@ -81,20 +85,25 @@ def tracks(study: Study, mirror: Path | None) -> tuple[TrackSize, ...]:
     if study.data.corpus == FULL and study.data.generation_files is None:
         return tuple(_listed(study, track) for track in tracks_of(study.tasks))
     try:
-        counts = corpora.load(study.data, study.tasks, mirror).counts
+        corpus = corpora.load(study.data, study.tasks, mirror)
     except BenchError as error:
         return tuple(
             TrackSize(track.task, track.language, None, None, error.problem)
             for track in tracks_of(study.tasks)
         )
-    used = {(one.task, one.language, one.split): one.used for one in counts}
+    used = {(one.task, one.language, one.split): one.used for one in corpus.counts}
     train, valid = SPLITS
+    characters: dict[Track, int] = {}
+    for one in corpus.samples[train]:
+        length = len(one.reference) + sum(len(text) for text in one.inputs.values())
+        characters[one.track] = characters.get(one.track, 0) + length
     return tuple(
         TrackSize(
             track.task,
             track.language,
             used[track.task, track.language, train],
             used[track.task, track.language, valid],
+            characters=characters.get(track),
         )
         for track in tracks_of(study.tasks)
     )

@@ -143,6 +143,7 @@ def remember(file: Path, content: str) -> None:
         folder.mkdir(parents=True, exist_ok=True)
         with tempfile.NamedTemporaryFile("w", dir=folder, suffix=".tmp", delete=False) as part:
             json.dump(marks, part, indent=1)
+        Path(part.name).chmod(0o644)  # containers read it as another user
         Path(part.name).replace(folder / "verified.json")
 
 

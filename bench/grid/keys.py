@@ -1,12 +1,15 @@
 """A stage's key: SHA-256 of the canonical JSON of everything that decides its result.
 
-The recipe is versioned: a change of what goes into a key, or of how it is written, needs
-a new ``RECIPE`` and a new golden value in the tests, and makes every stage stale.
+That JSON is kept beside the stage's record, so that a stale stage can say which ingredient
+changed and anyone can hash it again. The recipe is versioned: a change of what goes into a
+key, or of how it is written, needs a new ``RECIPE`` and a new golden value in the tests, and
+makes every stage stale.
 """
 
 from __future__ import annotations
 
 import dataclasses
+import functools
 import hashlib
 import importlib.metadata
 import json
@@ -18,7 +21,7 @@ from typing import Any
 from bench.grid.closure import Code
 from bench.grid.study import Study, canonical
 
-RECIPE = 2
+RECIPE = 3
 
 #: What each stage executes, as ``module:function``.
 ENTRIES: Mapping[str, str] = {
@@ -41,6 +44,10 @@ def digest(value: Any) -> str:
     return hashlib.sha256(canonical_json(value)).hexdigest()
 
 
+#: The image in which each stage runs under the container executor.
+IMAGES: Mapping[str, str] = {"base": "run", "train": "run", "generate": "run", "score": "score"}
+
+
 #: Per stage, the SHA-256 of each data file that a model of some tasks reads.
 DataDigests = Callable[[Sequence[str]], Mapping[str, Mapping[str, str]]]
 
@@ -54,39 +61,66 @@ def no_data(_tasks: Sequence[str]) -> Mapping[str, Mapping[str, str]]:
 class Ingredients:
     """What decides the stages beside the study itself.
 
-    ``sources``: per stage, the digest of the code it uses. ``environment``: the locks and
-    versions under which everything runs. ``data``: the digests of what it reads.
-    ``machine``: per stage, facts of the machine that change what it can do (for example
-    the tool chains that scoring finds).
+    All of it per stage. ``sources``: the SHA-256 of each file of code that it uses.
+    ``environment``: the locks, versions and image under which it runs. ``data``: the
+    digests of what it reads. ``machine``: facts of the machine that change what it can do
+    (for example the tool chains that scoring finds).
     """
 
-    sources: Mapping[str, str]
-    environment: Mapping[str, Any]
+    sources: Mapping[str, Mapping[str, str]]
+    environment: Mapping[str, Mapping[str, Any]]
     data: DataDigests = no_data
     machine: Mapping[str, Mapping[str, Any]] = dataclasses.field(default_factory=dict)
 
 
-def sources(root: Path, entries: Mapping[str, str] = ENTRIES) -> dict[str, str]:
-    """Per stage, the digest of the source files that its entry uses."""
+def sources(root: Path, entries: Mapping[str, str] = ENTRIES) -> dict[str, dict[str, str]]:
+    """Per stage, the SHA-256 of each source file that its entry uses."""
     code = Code(root)
-    return {stage: digest(code.files(entry)) for stage, entry in entries.items()}
+    return {stage: code.files(entry) for stage, entry in entries.items()}
 
 
-def environment(root: Path) -> dict[str, Any]:
-    """The locks' SHA-256 and the versions that no lock names: Python's and torch's.
+def environment(
+    root: Path, images: Mapping[str, str | None] | None = None
+) -> dict[str, dict[str, Any]]:
+    """Per stage, the locks' SHA-256 with the versions that no lock names, or with the image.
 
-    torch has a build per accelerator and is installed beside the lock. The tiny bases
-    learn from Python's own standard library, so its exact version decides, too.
+    ``images``: the ids of the images ``run`` and ``score``, where stages run in containers,
+    None for one that is not built yet. An image's id stands for its Python and its torch;
+    in a virtual environment torch has a build per accelerator and is installed beside the
+    lock, and Python runs what the models write.
     """
+    found = {}
+    for image in dict.fromkeys(IMAGES.values()):
+        names = [f"{image}.txt"]
+        versions: dict[str, Any] = {}
+        if images is not None:
+            versions = {"image": images[image]}
+        else:
+            versions["python"] = platform.python_version()
+            if image == "run":
+                versions["torch"] = _torch()
+                names.append(f"torch-{_torch_build()}.txt")
+        found[image] = {"locks": _locks(root, names), **versions}
+    return {stage: found[image] for stage, image in IMAGES.items()}
+
+
+@functools.cache
+def _torch() -> str | None:
     try:
-        torch = importlib.metadata.version("torch")
+        return importlib.metadata.version("torch")
     except importlib.metadata.PackageNotFoundError:
-        torch = None
-    locks = sorted((root / "containers" / "locks").glob("*.txt"))
+        return None
+
+
+def _torch_build() -> str:
+    """The lock that the installed torch comes from."""
+    return "cpu" if (_torch() or "+cpu").endswith("+cpu") else "cuda"
+
+
+def _locks(root: Path, names: Sequence[str]) -> dict[str, str]:
+    paths = [root / "containers" / "locks" / name for name in names]
     return {
-        "locks": {path.name: hashlib.sha256(path.read_bytes()).hexdigest() for path in locks},
-        "python": platform.python_version(),
-        "torch": torch,
+        path.name: hashlib.sha256(path.read_bytes()).hexdigest() for path in paths if path.is_file()
     }
 
 
@@ -129,16 +163,20 @@ def decides(
     raise ValueError(f"unknown stage {stage}")
 
 
-def stage_key(
+def made_of(
     stage: str,
     config: Mapping[str, Any],
     tasks: Sequence[str],
     ingredients: Ingredients,
-    upstream: Sequence[str],
-) -> str:
-    """The key of a stage: its config slice, what it is made of, the keys it builds on."""
+    upstream: Mapping[str, str],
+) -> bytes:
+    """Everything that decides a stage, in canonical JSON: its SHA-256 is the stage's key.
+
+    ``config`` is its slice of the study, ``upstream`` the keys of the stages that it
+    builds on, by stage (``base``, ``train``, ``generate``).
+    """
     data = ingredients.data(tasks)
-    return digest(
+    return canonical_json(
         {
             "recipe": RECIPE,
             "stage": stage,
@@ -146,7 +184,12 @@ def stage_key(
             "sources": ingredients.sources[stage],
             "data": dict(data.get(stage, {})),
             "machine": dict(ingredients.machine.get(stage, {})),
-            "environment": dict(ingredients.environment),
-            "upstream": list(upstream),
+            "environment": dict(ingredients.environment.get(stage, {})),
+            "upstream": dict(upstream),
         }
     )
+
+
+def key_of(made: bytes) -> str:
+    """The key of a stage, from what it is made of."""
+    return hashlib.sha256(made).hexdigest()

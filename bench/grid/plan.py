@@ -10,13 +10,16 @@ import functools
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from bench.grid import keys
+from bench.grid import changes, keys
 from bench.grid.keys import Ingredients
 from bench.grid.store import State, Store
 from bench.grid.study import Study, TinyBase
 from bench.records import SCHEMA, Cell, Model
 
 BASE, TRAIN, GENERATE, SCORE = "base", "train", "generate", "score"
+#: What comes behind the models' stages: a plan that starts there adopts all of them.
+REPORT = "report"
+_ORDER = {BASE: 0, TRAIN: 1, GENERATE: 2, SCORE: 3, REPORT: 4}
 #: Rough relative cost of each stage of a model; only its order matters (longest first).
 _COST = {BASE: 6.0, TRAIN: 3.0, GENERATE: 3.0, SCORE: 1.0}
 
@@ -26,6 +29,8 @@ class PlannedStage:
     """One stage of one model or base. ``needs`` are the ids of the stages it builds on.
 
     ``priority`` is the estimated length of the longest chain that begins with it.
+    ``made_of`` is what its key is the SHA-256 of; ``why`` says what makes it stale, or what
+    an adopted one differs in from what the present code and configuration would make.
     """
 
     owner: str
@@ -39,17 +44,30 @@ class PlannedStage:
     state: State
     needs: tuple[str, ...]
     priority: float
+    made_of: bytes = b""
+    why: tuple[str, ...] = ()
 
     @property
     def id(self) -> str:
         """For example ``cells/mt-qlora-2m/multi-task/train``."""
         return f"{self.owner}/{self.stage}"
 
+    @property
+    def adopted(self) -> bool:
+        """Whether it is built on as it lies, though the present code would make another."""
+        return self.state is State.ADOPTED
+
+    @property
+    def stored(self) -> bool:
+        """Whether its result lies in the store and is built on."""
+        return self.state in (State.DONE, State.ADOPTED)
+
 
 class _Planner:
-    def __init__(self, study: Study, store: Store, ingredients: Ingredients) -> None:
+    def __init__(self, study: Study, store: Store, ingredients: Ingredients, start: str) -> None:
         self._study = study
         self._store = store
+        self._start = start
         # Many models share their tasks, and each file is hashed to answer.
         data = functools.cache(ingredients.data)
         self._ingredients = dataclasses.replace(ingredients, data=data)
@@ -71,8 +89,11 @@ class _Planner:
         for stage in stages:
             method = cell.method if cell else None
             config = keys.decides(self._study, stage, size=size, method=method, tasks=tasks)
-            upstream = [self.stages[needs].key] if needs else []
-            key = keys.stage_key(stage, config, tasks, self._ingredients, upstream)
+            before = self.stages[needs] if needs else None
+            upstream = {before.stage: before.key} if before else {}
+            made = keys.made_of(stage, config, tasks, self._ingredients, upstream)
+            after = next(iter(stages[stages.index(stage) + 1 :]), None)
+            key, state, made, why = self._standing(owner, stage, made, after)
             planned = PlannedStage(
                 owner,
                 cell.id if cell else None,
@@ -82,21 +103,59 @@ class _Planner:
                 tasks,
                 stage,
                 key,
-                self._store.state(owner, stage, key),
+                state,
                 (needs,) if needs else (),
                 # A base stands before all models of its size.
                 weight * (left + (sum(_COST.values()) if stage == BASE else 0)),
+                made,
+                why,
             )
             self.stages[planned.id] = planned
             left -= _COST[stage]
             needs = planned.id
 
+    def _standing(
+        self, owner: str, stage: str, made: bytes, after: str | None
+    ) -> tuple[str, State, bytes, tuple[str, ...]]:
+        """The key of a stage, its state, what the key is made of, and why it is not current.
+
+        What is adopted must be what the stored stage ``after`` it was made from, if that
+        is adopted, too.
+        """
+        key = keys.key_of(made)
+        if not comes_before(stage, self._start):
+            state = self._store.state(owner, stage, key)
+            stale = state is State.STALE
+            was = self._store.made_of(owner, stage) if stale else None
+            return key, state, made, changes.why(was, made) if stale else ()
+        record = self._store.whole(owner, stage)
+        if record is not None and after is not None and comes_before(after, self._start):
+            used = changes.upstream(self._store.made_of(owner, after), stage)
+            record = record if used in (None, record.key) else None
+        if record is None or record.key == key:
+            return key, State.DONE if record else State.MISSING, made, ()
+        was = self._store.made_of(owner, stage)
+        return record.key, State.ADOPTED, was or b"", changes.why(was, made)
+
+
+def comes_before(stage: str, start: str) -> bool:
+    """Whether a stage's result is what a run that begins with ``start`` builds on."""
+    return _ORDER[stage] < _ORDER[start]
+
 
 def plan(
-    study: Study, cells: Sequence[Cell], store: Store, ingredients: Ingredients
+    study: Study,
+    cells: Sequence[Cell],
+    store: Store,
+    ingredients: Ingredients,
+    start: str = BASE,
 ) -> tuple[PlannedStage, ...]:
-    """All stages of some cells, with the bases of their sizes; needed ones come first."""
-    planner = _Planner(study, store, ingredients)
+    """All stages of some cells, with the bases of their sizes; needed ones come first.
+
+    What comes before ``start`` is adopted: its stored key stands for the planned one, and the
+    later stages build on that (``bench.grid.adopted`` says which of them can run).
+    """
+    planner = _Planner(study, store, ingredients, start)
     for size in dict.fromkeys(cell.size for cell in cells):
         planner.chain((BASE, GENERATE, SCORE), f"bases/{size}", study.tasks, size)
     for cell in cells:
@@ -136,10 +195,12 @@ def as_json(
     def sized(cell: Cell, model: Model) -> dict[str, Any]:
         return {"data": amounts.models[cell.method, model.tasks]} if amounts else {}
 
-    listed: dict[str, list[dict[str, str]]] = {}
+    listed: dict[str, list[dict[str, Any]]] = {}
     for stage in stages:
         state = State.MISSING if stage.state is State.FAILED else stage.state
-        entry = {"name": stage.stage, "key": stage.key, "state": state.value}
+        entry: dict[str, Any] = {"name": stage.stage, "key": stage.key, "state": state.value}
+        if stage.why:
+            entry["why"] = list(stage.why)
         listed.setdefault(stage.owner, []).append(entry)
     return {
         "schema": SCHEMA,

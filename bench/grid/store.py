@@ -29,9 +29,13 @@ RECORD = "record.json"
 LOG = "log.txt"
 #: A folder of this name lives only until its stage is done.
 CHECKPOINTS = "checkpoints"
+#: What a run was made of: of its last invocation, of each, and the study that it ran.
+RUN, PROVENANCES, STUDY = "run.json", "provenance", "study.json"
 #: The reports of a run, in its folder.
 RESULTS, STATISTICS, CLAIMS = "results.json", "stats.csv", "claims.json"
 MARKDOWN, HTML = "report.md", "report.html"
+#: What a stage's key is the SHA-256 of, see ``bench.grid.keys``.
+MADE_OF = "key.json"
 _KEY = "key.txt"
 _LOCK = ".lock"
 _LOCK_WAIT_S = 5.0
@@ -40,9 +44,14 @@ _ADAPTER = pydantic.TypeAdapter(StageRecord)
 
 
 class State(StrEnum):
-    """What a stage's folder says about its present key."""
+    """What a stage's folder says about its present key.
+
+    An adopted stage has another key than the present code and configuration give it, and is
+    built on as it lies (``bench.grid.adopted``).
+    """
 
     DONE = "done"
+    ADOPTED = "adopted"
     STALE = "stale"
     MISSING = "missing"
     FAILED = "failed"
@@ -122,14 +131,16 @@ def write_record(work: Path, record: StageRecord) -> None:
 def seal(work: Path, record: StageRecord) -> StageRecord:
     """Finish a stage's work folder: hash and sync every file, write the record last.
 
-    Checkpoints are dropped. Returns the record with its ``files``.
+    Checkpoints are dropped, and everyone may read what stays. Returns the record with its
+    ``files``.
     """
     shutil.rmtree(work / CHECKPOINTS, ignore_errors=True)
     files = {}
     for path in sorted(work.rglob("*")):
         if path.is_dir():
             _sync_folder(path)
-        elif path.name not in (RECORD, _KEY) or path.parent != work:
+        elif path.name not in (RECORD, MADE_OF, _KEY) or path.parent != work:
+            make_readable(path)
             with path.open("rb") as file:
                 files[path.relative_to(work).as_posix()] = hashlib.file_digest(
                     file, "sha256"
@@ -138,6 +149,11 @@ def seal(work: Path, record: StageRecord) -> StageRecord:
     record = dataclasses.replace(record, files=files)
     write_record(work, record)
     return record
+
+
+def make_readable(path: Path) -> None:
+    """Let every user read a file: safetensors writes for its owner alone, containers are others."""
+    path.chmod(path.stat().st_mode | 0o444)
 
 
 class Store:
@@ -161,20 +177,37 @@ class Store:
         found = (read_record(self.path(owner, stage)), read_record(self.work(owner, stage)))
         return next((r for r in found if r is not None and key in (None, r.key)), None)
 
-    def state(self, owner: str, stage: str, key: str) -> State:
-        """What is known about a stage with this key. A lost output file is a lost stage."""
+    def whole(self, owner: str, stage: str) -> StageRecord | None:
+        """The record of a finished stage, whatever its key; None where a file of it is lost."""
         final = self.path(owner, stage)
         record = read_record(final)
+        if record is None or record.outcome is not Outcome.OK:
+            return None
+        return record if all((final / name).is_file() for name in record.files) else None
+
+    def state(self, owner: str, stage: str, key: str) -> State:
+        """What is known about a stage with this key. A lost output file is a lost stage."""
+        record = read_record(self.path(owner, stage))
         if record is not None and record.outcome is Outcome.OK and record.key == key:
-            whole = all((final / name).is_file() for name in record.files)
-            return State.DONE if whole else State.MISSING
+            return State.DONE if self.whole(owner, stage) else State.MISSING
         last = read_record(self.work(owner, stage))
         if last is not None and last.key == key and last.outcome is not Outcome.INTERRUPTED:
             return State.FAILED
         return State.MISSING if record is None else State.STALE
 
-    def prepare(self, owner: str, stage: str, key: str) -> tuple[Path, bool]:
+    def made_of(self, owner: str, stage: str) -> bytes | None:
+        """What a finished stage's key was made of; None where that was not kept."""
+        try:
+            return (self.path(owner, stage) / MADE_OF).read_bytes()
+        except OSError:
+            return None
+
+    def prepare(
+        self, owner: str, stage: str, key: str, made_of: bytes | None = None
+    ) -> tuple[Path, bool]:
         """A work folder for a stage, and whether it holds work of the same key to continue.
+
+        ``made_of``, what the key is the SHA-256 of, stays with the stage.
 
         Raises:
             DiskError: the folder cannot be written.
@@ -187,6 +220,8 @@ class Store:
             if work.exists():
                 shutil.rmtree(work)
             work.mkdir(parents=True)
+            if made_of is not None:
+                write_atomic(work / MADE_OF, made_of)
             write_atomic(work / _KEY, key.encode())
         return work, False
 
@@ -196,14 +231,25 @@ class Store:
         Raises:
             DiskError: the folder cannot be written.
         """
-        work, final = self.work(owner, stage), self.path(owner, stage)
+        work = self.work(owner, stage)
+        with writing(work):
+            (work / _KEY).unlink(missing_ok=True)
+        self.put(owner, stage, work)
+
+    def put(self, owner: str, stage: str, folder: Path) -> None:
+        """Move a finished stage's folder, of the same disk, in the place of the former one.
+
+        Raises:
+            DiskError: the folder cannot be written.
+        """
+        final = self.path(owner, stage)
         replaced = final.with_name(f"{stage}.replaced")
         with writing(final):
+            final.parent.mkdir(parents=True, exist_ok=True)
             shutil.rmtree(replaced, ignore_errors=True)
-            (work / _KEY).unlink(missing_ok=True)
             if final.exists():
                 final.rename(replaced)
-            work.rename(final)
+            folder.rename(final)
             _sync_folder(final.parent)
             shutil.rmtree(replaced, ignore_errors=True)
 

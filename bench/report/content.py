@@ -14,7 +14,7 @@ from bench.report import audits, claims, costs, reference, scoreboard
 from bench.report.audits import Audited
 from bench.report.document import Cell, Column, Group, Report, Row, Section, Table
 from bench.report.labels import BASE, LANGUAGES, NULL, Key, number, p_value
-from bench.report.results import Results, StageEntry
+from bench.report.results import ADOPTED, MIXED, Results, StageEntry
 from bench.report.scoreboard import Scores
 
 WARNING = "proves the pipeline, not quality"
@@ -71,7 +71,8 @@ def build(
         *([] if data is None else [data]),
         Section("Provenance", (), (_provenance(results["provenance"]),), detail=True),
     ]
-    lead = [_first_line(results, study), study.summary.removesuffix(f"; {WARNING}")]
+    mixed = [results["notes"][name] for name in (MIXED, ADOPTED) if name in results["notes"]]
+    lead = [*mixed, _first_line(results, study), study.summary.removesuffix(f"; {WARNING}")]
     return Report(f"Report of the study {study.name}", tuple(lead), tuple(sections))
 
 

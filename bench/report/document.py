@@ -110,7 +110,10 @@ class Section:
 
 @dataclasses.dataclass(frozen=True, slots=True)
 class Report:
-    """The whole report; the first line of ``lead`` says what was run, on what."""
+    """The whole report; the first line of ``lead`` says what was run, on what.
+
+    A report of mixed provenance says that in a line before it.
+    """
 
     title: str
     lead: tuple[str, ...]

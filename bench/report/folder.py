@@ -5,17 +5,19 @@ from __future__ import annotations
 import dataclasses
 import itertools
 import json
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 import pandas as pd
 
 from bench.errors import DataError
+from bench.grid import changes
 from bench.grid.plan import BASE, GENERATE, SCORE, TRAIN
-from bench.grid.store import Store
+from bench.grid.store import PROVENANCES, RUN, Store
 from bench.grid.study import Study, expand
 from bench.records import TRACKS, Cell, Outcome, StageRecord, Track
+from bench.report.mixture import Origin
 
 MODEL_STAGES = (TRAIN, GENERATE, SCORE)
 BASE_STAGES = (BASE, GENERATE, SCORE)
@@ -23,7 +25,10 @@ BASE_STAGES = (BASE, GENERATE, SCORE)
 
 @dataclasses.dataclass(frozen=True, slots=True)
 class Run:
-    """What a run folder holds now. Records and scores are keyed by owner, see ``Store``."""
+    """What a run folder holds now. Records and scores are keyed by owner, see ``Store``.
+
+    ``origins``: where each record comes from.
+    """
 
     study: Study
     cells: tuple[Cell, ...]
@@ -32,6 +37,7 @@ class Run:
     metrics: Mapping[str, Mapping[str, float | None]]
     notes: Mapping[str, Mapping[str, str]]
     score_folders: Mapping[str, Path]
+    origins: Sequence[Origin] = ()
 
 
 def read(folder: Path, study: Study, keys: Mapping[str, str] | None = None) -> Run:
@@ -59,9 +65,19 @@ def read(folder: Path, study: Study, keys: Mapping[str, str] | None = None) -> R
             scores = _read_json(score_folders[name] / "scores.json")
             metrics[name] = scores.get("metrics", {})
             notes[name] = scores.get("notes", {})
-    path = folder / "run.json"
+    path = folder / RUN
     provenance = _read_json(path) if path.is_file() else {}
-    return Run(study, cells, provenance, records, metrics, notes, score_folders)
+    origins = tuple(_origins(store, records))
+    return Run(study, cells, provenance, records, metrics, notes, score_folders, origins)
+
+
+def _origins(store: Store, records: Mapping[tuple[str, str], StageRecord]) -> Iterator[Origin]:
+    """Where each stage comes from, as far as it was kept."""
+    folder = store.folder / PROVENANCES
+    kept = {path.stem: _read_json(path) for path in sorted(folder.glob("*.json"))}
+    for (name, stage), record in records.items():
+        made_of = changes.read(store.made_of(name, stage)) or {}
+        yield Origin(record, made_of, kept.get(record.provenance or "", {}))
 
 
 def owner(cell: Cell, model: str) -> str:

@@ -13,13 +13,18 @@ from bench.report.document import Report
 
 
 def publish(
-    path: Path, study: Study, keys: Mapping[str, str] | None = None, mirror: Path | None = None
+    path: Path,
+    study: Study,
+    keys: Mapping[str, str] | None = None,
+    mirror: Path | None = None,
+    adopted: str | None = None,
 ) -> Report:
     """Write the files of a run from what its folder holds, and return the report.
 
     ``keys`` are the stages' present keys, see ``folder.read``. Needs neither models nor
     generations: records, scores and per-instance tables are enough; the audits look at the
-    generations where they are left, and at the data of ``mirror``.
+    generations where they are left, and at the data of ``mirror``. ``adopted`` says which stages
+    are not what the present code would make (``bench.grid.adopted``).
 
     Raises:
         DataError: a scores file that cannot be read.
@@ -27,6 +32,8 @@ def publish(
     """
     run = folder.read(path, study, keys)
     summary = results.results(run)
+    if adopted is not None:
+        summary["notes"][results.ADOPTED] = adopted
     by_suite = folder.tables(run)
     rows = [
         row

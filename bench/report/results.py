@@ -16,8 +16,13 @@ from typing import Any, TypedDict
 from bench.grid.plan import BASE, TRAIN
 from bench.grid.store import write_atomic, writing
 from bench.records import SCHEMA, Cell, Outcome, Phase
+from bench.report import mixture
 from bench.report.folder import BASE_STAGES, MODEL_STAGES, Run, owner
 
+#: The run's note that says how its stages' provenances differ.
+MIXED = "provenance"
+#: And the one that says which of them are not what the present code would make.
+ADOPTED = "adopted"
 #: Contention of a phase above which its wall time says little, if it used this much CPU.
 _CONTENTION = 2.0
 _COMPUTES_S = 1.0
@@ -220,7 +225,7 @@ def _metrics(
 
 
 def _run_notes(run: Run) -> dict[str, str]:
-    """Reasons for what is null in every stage, and a warning about disturbed times."""
+    """Reasons for what is null in every stage, and warnings about times and provenance."""
     notes = {}
     if not any(record.peak_device_bytes is not None for record in run.records.values()):
         notes["peak_device_bytes"] = "no GPU"
@@ -236,6 +241,11 @@ def _run_notes(run: Run) -> dict[str, str]:
             f"{resumed} of {len(run.records)} stages continued interrupted work: their seconds "
             "are those of the last attempt alone"
         )
+    mixed = mixture.differences(run.origins)
+    if (told := mixture.line(mixed)) is not None:
+        notes[MIXED] = told
+    if any(one.aspect == mixture.HARDWARE for one in mixed):
+        notes["hardware_s"] = mixture.TIMES
     return notes
 
 

@@ -25,7 +25,7 @@ from bench.errors import BenchError
 from bench.grid import store
 from bench.measure import Meter
 from bench.records import Outcome, Phase, StageRecord
-from bench.run import outcomes
+from bench.run import outcomes, software
 from bench.run.job import Job, Progress, StageFunction, StageResult
 from bench.run.outcomes import Stopped
 
@@ -125,6 +125,8 @@ def _record(
     details = dict(result.details)
     if task.resumed:
         details["resumed"] = True
+    if total is not None and total.container is not None:
+        details["container"] = dataclasses.asdict(total.container)
     return dataclasses.replace(
         outcomes.bare_record(task.job.key, task.job.stage, outcome, reason),
         phases=meter.phases,
@@ -135,6 +137,8 @@ def _record(
         tokens=result.tokens,
         artifact_bytes=result.artifact_bytes,
         details=details,
+        provenance=task.job.provenance,
+        software=software.versions(),
     )
 
 

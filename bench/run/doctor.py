@@ -17,6 +17,7 @@ import sys
 from collections.abc import Callable, Iterable
 from pathlib import Path
 
+from bench.containers import engine
 from bench.data.sources import cache_folder
 from bench.errors import BenchError, MachineError
 from bench.scoring import codereval
@@ -58,7 +59,7 @@ def checks() -> list[Check]:
         _tool("Checkstyle", lambda: _checkstyle_told(javatools.checkstyle().name), optional=True),
         _tool("Sonar analyzers", lambda: sonartools.jars().name, optional=True),
         _program("npm", "apt-get install -y npm (downloads Roslyn and PMD, once)"),
-        _engine(),
+        *_containers(),
         _codereval(),
     ]
 
@@ -220,15 +221,35 @@ def _codereval() -> Check:
     return Check("CoderEval", True, f"its environment: {given.digest[:12]}")
 
 
-def _engine() -> Check:
-    remedy = "apt-get install -y podman"
-    for name in ("podman", "docker"):
-        path = shutil.which(name)
-        if path is None:
-            continue
-        version = _first_line([path, "--version"]) or path
-        if _first_line([path, "info"]):  # a client alone answers to --version, too
-            return Check("container engine", True, version)
-        return Check("container engine", None, f"{version}, but no engine answers it", remedy)
-    detail = "neither podman nor docker; stages run in this environment"
-    return Check("container engine", None, detail, remedy)
+def _containers() -> Iterable[Check]:
+    """The engine, whether its limits hold, and whether it can hand over a GPU."""
+    try:
+        found = engine.find()
+    except MachineError as error:
+        detail = f"{error.problem}; stages run in this environment"
+        yield Check("container engine", None, detail, error.hint)
+        return
+    rights = "rootless" if found.rootless else "as root"
+    told = f"{found.name} {found.version}, {rights}, control groups v{found.cgroups}"
+    yield Check("container engine", True, told)
+    if found.rootless and found.cgroups == 1:
+        remedy = "boot with systemd.unified_cgroup_hierarchy=1, or run as root"
+        detail = "a rootless engine cannot set them under control groups v1"
+        yield Check("container limits", None, detail, remedy)
+    if shutil.which("nvidia-smi") is not None:
+        yield _gpu_in_containers(found)
+
+
+def _gpu_in_containers(found: engine.Engine) -> Check:
+    """Podman knows GPUs by their CDI descriptions, docker by NVIDIA's runtime."""
+    name, arguments = "GPU in containers", " ".join(found.gpu_arguments)
+    if found.name == "podman":
+        described = engine.cdi_devices()
+        if described:
+            return Check(name, True, f"{arguments} ({described[0]})")
+        remedy = "nvidia-ctk cdi generate --output=/etc/cdi/nvidia.yaml"
+        return Check(name, False, "no device description (CDI) of an NVIDIA GPU", remedy)
+    if "nvidia" in found.call("info", "--format={{json .Runtimes}}", check=False).stdout:
+        return Check(name, True, arguments)
+    remedy = "nvidia-ctk runtime configure --runtime=docker, then restart docker"
+    return Check(name, False, "docker has no NVIDIA runtime", remedy)

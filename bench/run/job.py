@@ -20,6 +20,7 @@ class Job:
     ``generate``) to its finished folder. ``cell``, ``method`` and ``model`` are None for
     a base. ``options`` carries what the caller wants known but no key covers (for example
     where the mirror lies). A stage's result may depend only on what its key covers.
+    ``provenance`` is the name under which the run says what it was made of.
     """
 
     id: str
@@ -34,6 +35,7 @@ class Job:
     inputs: Mapping[str, Path]
     threads: int = 1
     options: Mapping[str, Any] = dataclasses.field(default_factory=dict)
+    provenance: str | None = None
 
 
 @dataclasses.dataclass(frozen=True, slots=True)

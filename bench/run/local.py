@@ -7,7 +7,7 @@ starts in milliseconds, and no stage can leave memory, threads or state to anoth
 
 from __future__ import annotations
 
-import json
+import contextlib
 import os
 import select
 import signal
@@ -16,14 +16,14 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
 
 from bench.errors import MachineError
-from bench.run.child import TASK, Task
-from bench.run.server import MESSAGE_BYTES
+from bench.run.child import Task
+from bench.run.link import Link, LinkClosed
 
 #: What every stage's process needs before its first import (see the design's "ML stack").
 ENVIRONMENT: Mapping[str, str] = {
@@ -80,6 +80,11 @@ _SERVE = (
 )
 
 
+def environment(threads: int) -> dict[str, str]:
+    """``ENVIRONMENT`` and the number of cores that a stage may use."""
+    return {**ENVIRONMENT, **dict.fromkeys(_THREADS, str(threads))}
+
+
 class Local:
     """Starts stages in processes forked from a server, which starts with the first one.
 
@@ -92,7 +97,7 @@ class Local:
         #: What loading took: ``cpu_s``, ``rss_bytes``, ``threads``, ``absent``.
         self.ready: Mapping[str, Any] | None = None
         self._preload = tuple(preload)
-        self._control: socket.socket | None = None
+        self._link: Link | None = None
         self._server: subprocess.Popen[bytes] | None = None
         self._said = tempfile.TemporaryFile()  # noqa: SIM115 - closed in __exit__
 
@@ -105,12 +110,16 @@ class Local:
         error: BaseException | None,
         trace: TracebackType | None,
     ) -> None:
-        if self._control is not None and self._server is not None:
-            self._control.close()  # the server ends its stages, then itself
+        if self._link is not None and self._server is not None:
+            self._link.close()  # the server ends its stages, then itself
             if self.ready is None:
                 self._server.kill()  # it is still loading
             self._server.wait()
         self._said.close()
+
+    def warm(self, _stage: str, _work: Path) -> bool:
+        """Every stage starts from the same server: yes."""
+        return True
 
     def start(self, task: Task, lock_fd: int | None) -> None:
         """Start a stage. ``lock_fd`` stays open in its process for as long as that lives.
@@ -118,13 +127,10 @@ class Local:
         Raises:
             MachineError: the server is gone.
         """
-        if self._control is None:
-            self._launch(lock_fd)
-        assert self._control is not None
-        try:
-            self._control.sendall(TASK.dump_json(task, by_alias=True))
-        except OSError:
-            raise self._gone() from None
+        if self._link is None:
+            self._link = self._launch(lock_fd)
+        with self._told():
+            self._link.start(task)
 
     def poll(self, timeout_s: float) -> Mapping[str, Any] | None:
         """The next message of the server or of a stage; None when none comes in time.
@@ -132,53 +138,48 @@ class Local:
         Raises:
             MachineError: the server is gone.
         """
-        if self._control is None:
+        if self._link is None:
             time.sleep(timeout_s)
             return None
         poll = select.poll()
-        poll.register(self._control, select.POLLIN)
+        poll.register(self._link, select.POLLIN)
         if not poll.poll(timeout_s * 1000):
             return None
-        try:
-            packet = self._control.recv(MESSAGE_BYTES)
-        except OSError:
-            packet = b""
-        if not packet:
-            raise self._gone()
-        message: Mapping[str, Any] = json.loads(packet)
-        if message["event"] == "ready":
-            self.ready = message
-        return message
+        with self._told():
+            message = self._link.receive()
+            if message["event"] == "ready":
+                self.ready = message
+            return message
 
     def stop(self, stage: str, how: signal.Signals) -> None:
         """Send a signal to a stage's process; what it started ends with it."""
-        if self._control is not None:
-            try:
-                self._control.send(json.dumps({"id": stage, "signal": how}).encode())
-            except OSError:
-                raise self._gone() from None
+        if self._link is not None:
+            with self._told():
+                self._link.stop(stage, how)
 
-    def _launch(self, lock_fd: int | None) -> None:
+    @contextlib.contextmanager
+    def _told(self) -> Iterator[None]:
+        """Turn a closed link into the error for a server that ended by itself."""
+        try:
+            yield
+        except LinkClosed:
+            raise self._gone() from None
+
+    def _launch(self, lock_fd: int | None) -> Link:
         ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
         path = [str(Path(entry).resolve()) for entry in sys.path]
         code = _SERVE.format(path=path, descriptor=theirs.fileno(), modules=self._preload)
-        environment = {
-            **os.environ,
-            **ENVIRONMENT,
-            **dict.fromkeys(_THREADS, str(self.threads)),
-        }
-        passed = (theirs.fileno(),) if lock_fd is None else (theirs.fileno(), lock_fd)
         self._server = subprocess.Popen(
             [sys.executable, "-c", code],
-            env=environment,
-            pass_fds=passed,
+            env={**os.environ, **environment(self.threads)},
+            pass_fds=(theirs.fileno(),),
             stdin=subprocess.DEVNULL,
             stdout=self._said,
             stderr=self._said,
             start_new_session=True,
         )
         theirs.close()
-        self._control = ours
+        return Link(ours, lock_fd)
 
     def _gone(self) -> MachineError:
         """The error for a server that ended by itself, with the last it said."""

@@ -1,13 +1,16 @@
-"""``run.json``: what a run was made of, so that two runs can be told apart or compared.
+"""What a run was made of, so that two runs can be told apart or compared.
 
-It names versions, hashes and hardware. It holds no environment variable, host name, user
-or address.
+A run folder is filled by several invocations, over time and perhaps on several machines:
+``provenance/<name>.json`` holds what each of them was made of, named by its own digest, and
+each stage's record names the one under which it ran. ``run.json`` is the last one,
+``study.json`` the study that it ran. They name versions, hashes and hardware; they hold no
+environment variable, host name, user or address.
 """
 
 from __future__ import annotations
 
 import datetime
-import importlib.metadata
+import hashlib
 import json
 import os
 import platform
@@ -18,50 +21,34 @@ from pathlib import Path
 from typing import Any
 
 from bench.grid import keys, store
-from bench.grid.study import Study, canonical
-from bench.records import SCHEMA
+from bench.grid.store import PROVENANCES, RUN
+from bench.grid.study import HubBase, Study, canonical
+from bench.records import SCHEMA, StageRecord
+from bench.run import software
 
-FILE = "run.json"
-#: The libraries whose versions can change a figure.
-LIBRARIES = (
-    "torch",
-    "transformers",
-    "peft",
-    "bitsandbytes",
-    "accelerate",
-    "safetensors",
-    "tokenizers",
-    "datasets",
-    "evaluate",
-    "numpy",
-    "scipy",
-    "statsmodels",
-    "pandas",
-    "codebleu",
-    "sacrebleu",
-    "rouge-score",
-    "nltk",
-    "lizard",
-    "pylint",
-    "flake8",
-    "tree-sitter",
-)
+#: How many hexadecimal digits of its digest name a provenance.
+_DIGITS = 12
 
 
 def collect(
     study: Study,
     root: Path,
     *,
-    engine: str,
+    executor: str,
+    engine: Mapping[str, str] | None = None,
+    images: Mapping[str, Mapping[str, str]] | None = None,
     command: Sequence[str],
     threads: int,
     jobs: int,
     data: Mapping[str, Any],
 ) -> dict[str, Any]:
-    """The provenance of a run as plain data.
+    """The provenance of an invocation as plain data.
 
-    ``root`` is the kit's folder, ``engine`` how stages are started (``venv``), ``data``
-    the digests of what the study reads. What cannot be found out is null.
+    ``root`` is the kit's folder, ``executor`` how stages are started (``venv`` or
+    ``container``, then with the ``engine``'s name and version and the ``images``'
+    references and ids by name), ``data`` the digests of what the study reads. What cannot
+    be found out is null. ``libraries`` are this process's own where stages share its
+    environment, and empty where they do not: see ``complete``.
     """
     return {
         "schema": SCHEMA,
@@ -69,38 +56,83 @@ def collect(
         "study_sha256": keys.digest(canonical(study)),
         "seed": study.seed,
         "time": datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds"),
-        "engine": engine,
+        "executor": executor,
+        "engine": dict(engine) if engine else None,
+        "images": {name: dict(image) for name, image in (images or {}).items()},
         "command": list(command),
         "threads": threads,
         "jobs": jobs,
         "git": git(root),
-        "environment": keys.environment(root),
-        "libraries": libraries(LIBRARIES),
+        "locks": locks(root),
+        "libraries": dict(software.versions()) if executor == "venv" else {},
         "machine": machine(),
+        "models": models(study),
         "data": dict(data),
     }
 
 
-def write(folder: Path, provenance: Mapping[str, Any]) -> Path:
-    """Write ``run.json`` into a run's folder, whole or not at all.
+def name_of(provenance: Mapping[str, Any]) -> str:
+    """The name of a provenance: the digest of all of it but its time."""
+    return keys.digest({k: v for k, v in provenance.items() if k != "time"})[:_DIGITS]
+
+
+def write(folder: Path, provenance: Mapping[str, Any], study: Study) -> str:
+    """Write what an invocation is made of into a run's folder; the name for its records.
 
     Raises:
         DiskError: the folder cannot be written.
     """
-    path = folder / FILE
+    name = name_of(provenance)
+    each = folder / PROVENANCES / f"{name}.json"
     with store.writing(folder):
-        folder.mkdir(parents=True, exist_ok=True)
-        store.write_atomic(path, json.dumps(provenance, indent=1).encode())
-    return path
+        each.parent.mkdir(parents=True, exist_ok=True)
+        if not each.is_file():
+            store.write_atomic(each, _text(provenance))
+        store.write_atomic(folder / RUN, _text(provenance))
+        store.write_atomic(folder / store.STUDY, _text(canonical(study)))
+    return name
+
+
+def complete(folder: Path, records: Iterable[StageRecord]) -> None:
+    """Put the libraries that the stages themselves told into ``run.json``.
+
+    Raises:
+        DiskError: the folder cannot be written.
+    """
+    last = read(folder)
+    told = software.united(record.software for record in records)
+    if last is not None and told:
+        with store.writing(folder):
+            store.write_atomic(folder / RUN, _text({**last, "libraries": told}))
 
 
 def read(folder: Path) -> dict[str, Any] | None:
-    """A run's provenance; None where it has none or it is unreadable."""
+    """A run's last provenance; None where it has none or it is unreadable."""
     try:
-        content = json.loads((folder / FILE).read_bytes())
+        content = json.loads((folder / RUN).read_bytes())
     except (OSError, ValueError):
         return None
     return content if isinstance(content, dict) and content.get("schema") == SCHEMA else None
+
+
+def _text(content: Mapping[str, Any]) -> bytes:
+    return json.dumps(content, indent=1).encode()
+
+
+def locks(root: Path) -> dict[str, str]:
+    """The SHA-256 of every lock, by its name."""
+    paths = sorted((root / "containers" / "locks").glob("*.txt"))
+    return {path.name: hashlib.sha256(path.read_bytes()).hexdigest() for path in paths}
+
+
+def models(study: Study) -> dict[str, str]:
+    """Where each size's base comes from: a pinned revision, or the kit itself."""
+    return {
+        base.name: f"{base.repository}@{base.revision}"
+        if isinstance(base, HubBase)
+        else "made by the kit"
+        for base in study.sizes
+    }
 
 
 def git(root: Path) -> dict[str, Any] | None:
@@ -110,17 +142,6 @@ def git(root: Path) -> dict[str, Any] | None:
         return None
     changed = _output("git", "-C", str(root), "status", "--porcelain", "--untracked-files=no")
     return {"commit": commit, "dirty": None if changed is None else bool(changed)}
-
-
-def libraries(names: Iterable[str]) -> dict[str, str | None]:
-    """The installed version of each library, None for an absent one."""
-    found: dict[str, str | None] = {}
-    for name in names:
-        try:
-            found[name] = importlib.metadata.version(name)
-        except importlib.metadata.PackageNotFoundError:
-            found[name] = None
-    return found
 
 
 def machine() -> dict[str, Any]:

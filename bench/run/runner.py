@@ -36,6 +36,9 @@ class Executor(Protocol):
 
     threads: int
 
+    def warm(self, stage: str, work: Path) -> bool:
+        """Whether a stage would start at no cost, so that it should come first."""
+
     def start(self, task: Task, lock_fd: int | None) -> None:
         """Start a stage in a process of its own, which holds ``lock_fd`` while it lives."""
 
@@ -94,13 +97,15 @@ def run(
     jobs: int = 1,
     limits_s: Mapping[str, float] | None = None,
     options: Mapping[str, Any] | None = None,
+    provenance: str | None = None,
     on_event: Callable[[Event], None] = lambda _: None,
 ) -> Summary:
     """Execute every stage of a plan that is not done, at most ``jobs`` at once.
 
     ``results`` must be locked by the caller, from before the plan was made.
     ``functions`` names what each stage executes (``module:function``), ``limits_s`` its
-    wall-clock limit; ``options`` are handed to the stages. SIGINT and SIGTERM stop the
+    wall-clock limit; ``options`` are handed to the stages, and ``provenance`` names what
+    their records refer to (see ``bench.run.provenance``). SIGINT and SIGTERM stop the
     run in order; the summary then says so.
 
     Raises:
@@ -116,6 +121,7 @@ def run(
         jobs,
         limits_s or {},
         options or {},
+        provenance,
         on_event,
     ).execute()
 
@@ -131,6 +137,7 @@ class _Run:
         jobs: int,
         limits_s: Mapping[str, float],
         options: Mapping[str, Any],
+        provenance: str | None,
         on_event: Callable[[Event], None],
     ) -> None:
         self._stages = {stage.id: stage for stage in stages}
@@ -141,6 +148,7 @@ class _Run:
         self._jobs = jobs
         self._limits_s = limits_s
         self._options = options
+        self._provenance = provenance
         self._on_event = on_event
         self._records: dict[str, StageRecord] = {}
         self._running: dict[str, _Running] = {}
@@ -149,7 +157,7 @@ class _Run:
         self._signals = 0
         for stage in stages:
             record = results.record(stage.owner, stage.stage, stage.key)
-            if stage.state is State.DONE and record is not None:
+            if stage.state in (State.DONE, State.ADOPTED) and record is not None:
                 self._records[stage.id] = record
             else:
                 self._waiting.append(stage)
@@ -181,14 +189,17 @@ class _Run:
                     continue
                 reason = blocker.reason if blocker.outcome is Outcome.SKIPPED else None
                 self._waiting.remove(stage)
-                self._store.prepare(stage.owner, stage.stage, stage.key)
+                self._store.prepare(stage.owner, stage.stage, stage.key, stage.made_of)
                 reason = reason or f"{need} ended as {blocker.outcome}"
                 self._finish(stage, _bare(stage, Outcome.SKIPPED, reason))
                 return self._skip_blocked()
         return None
 
     def _start_ready(self) -> None:
-        for stage in list(self._waiting):
+        def cold(stage: PlannedStage) -> bool:
+            return not self._executor.warm(stage.stage, self._store.work(*_place(stage)))
+
+        for stage in sorted(self._waiting, key=cold):
             if len(self._running) >= self._jobs:
                 return
             if all(need in self._records for need in stage.needs):
@@ -196,7 +207,7 @@ class _Run:
                 self._start(stage)
 
     def _start(self, stage: PlannedStage) -> None:
-        work, resumed = self._store.prepare(stage.owner, stage.stage, stage.key)
+        work, resumed = self._store.prepare(stage.owner, stage.stage, stage.key, stage.made_of)
         job = Job(
             id=stage.id,
             stage=stage.stage,
@@ -210,6 +221,7 @@ class _Run:
             inputs=self._inputs(stage),
             threads=self._executor.threads,
             options=self._options,
+            provenance=self._provenance,
         )
         task = Task(job, self._functions[stage.stage], work, resumed)
         self._executor.start(task, self._store.lock_fd)
@@ -248,6 +260,7 @@ class _Run:
         if record.outcome is Outcome.OK:
             self._store.publish(stage.owner, stage.stage)
         else:
+            record = dataclasses.replace(record, provenance=self._provenance)
             with store.writing(self._store.folder):
                 store.write_record(self._store.work(stage.owner, stage.stage), record)
         self._records[stage.id] = record

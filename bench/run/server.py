@@ -13,6 +13,7 @@ from __future__ import annotations
 
 import contextlib
 import ctypes
+import gc
 import importlib
 import json
 import os
@@ -25,11 +26,20 @@ from collections.abc import Mapping, Sequence
 from typing import Any, NoReturn
 
 from bench.measure import descendants, tree_rss_bytes
+from bench.run import software
 from bench.run.child import TASK, run_stage
 
 MESSAGE_BYTES = 1 << 17
 _PR_SET_PDEATHSIG = 1
 _PR_SET_CHILD_SUBREAPER = 36
+
+
+def connect(path: str, modules: Sequence[str]) -> NoReturn:
+    """Serve the runner that listens at ``path``, as the first process of a container."""
+    signal.signal(signal.SIGTERM, lambda *_: os._exit(128 + signal.SIGTERM))
+    control = socket.socket(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+    control.connect(path)
+    main(control.detach(), modules)
 
 
 def main(descriptor: int, modules: Sequence[str]) -> NoReturn:
@@ -39,6 +49,9 @@ def main(descriptor: int, modules: Sequence[str]) -> NoReturn:
     _prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)  # while it loads, it cannot see its runner go
     control = socket.socket(fileno=descriptor)
     absent = [name for name in modules if not _imported(name)]
+    software.versions()  # looked up once: every stage's record tells them
+    gc.collect()
+    gc.freeze()  # what is loaded stays: no stage looks through it again, nor copies its pages
     usage = resource.getrusage(resource.RUSAGE_SELF)
     ready = {
         "event": "ready",
@@ -57,6 +70,8 @@ class _Server:
     def __init__(self, control: socket.socket) -> None:
         self._control = control
         self._stages: dict[int, str] = {}
+        #: Descriptors that came with a message: held as long as this process and its stages live.
+        self._held: list[int] = []
         self._selector = selectors.DefaultSelector()
         self._selector.register(control, selectors.EVENT_READ)
         # Any SIGCHLD makes this socket readable, so that one select waits for everything.
@@ -86,9 +101,10 @@ class _Server:
     def _receive(self) -> bool:
         """Handle one message; False once the runner has closed its end."""
         try:
-            packet = self._control.recv(MESSAGE_BYTES)
+            packet, handed, _, _ = socket.recv_fds(self._control, MESSAGE_BYTES, 1)
         except ConnectionResetError:
             return False
+        self._held += handed
         if not packet:
             return False
         message = json.loads(packet)

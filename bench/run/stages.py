@@ -11,11 +11,13 @@ import dataclasses
 import functools
 import json
 import math
+import os
 import shutil
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from bench.grid.store import CHECKPOINTS
 from bench.measure import Meter
 from bench.records import Generation, Sample, Track
 from bench.run.job import Job, Progress, StageResult
@@ -37,9 +39,10 @@ def base(job: Job, work: Path, meter: Meter, progress: Progress) -> StageResult:
 
     model = job.study.base(job.size)
     with meter.phase("prepare"):
-        folder = bases.base_folder(
-            model, job.study.seed, _cache(job), progress, mirror=_mirror(job)
-        )
+        cache = _cache(job)
+        if model.kind == "tiny" and not bases.is_made(model, job.study.seed, cache):
+            cache = _writable(cache, work)
+        folder = bases.base_folder(model, job.study.seed, cache, progress, mirror=_mirror(job))
     if model.kind == "tiny":
         shutil.rmtree(work / MODEL, ignore_errors=True)  # half a copy, of a run that was killed
         shutil.copytree(folder, work / MODEL)
@@ -187,6 +190,13 @@ def _parameters(folder: Path) -> int:
 
 def _cache(job: Job) -> Path:
     return Path(job.options["cache"])
+
+
+def _writable(cache: Path, work: Path) -> Path:
+    """The cache, or where it may only be read (in a container) a folder of this stage alone."""
+    if os.access(cache if cache.exists() else cache.parent, os.W_OK):
+        return cache
+    return work / CHECKPOINTS
 
 
 def _mirror(job: Job) -> Path | None:

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import os
 import shutil
 import tempfile
 from collections.abc import Callable, Iterator
@@ -24,6 +25,7 @@ from bench.data import embedded, hub, rows, sources
 from bench.data.packing import PackedRows, pack
 from bench.data.prompts import PROMPTS, Prompts
 from bench.errors import MachineError
+from bench.grid.store import make_readable
 from bench.grid.study import HubBase, TinyBase
 from bench.records import Sample
 from bench.train import idioms, loss, material, mirror, shapes, tokenizer
@@ -67,13 +69,16 @@ def base_folder(
     """
     if isinstance(base, HubBase):
         return _hub_folder(base, mirror or cache / sources.data_folder().name)
-    target = cache / "bases" / key(base, study_seed)
-    if (target / "config.json").is_file():
+    target = _place(base, study_seed, cache)
+    if is_made(base, study_seed, cache):
         return target
     target.parent.mkdir(parents=True, exist_ok=True)
     draft = Path(tempfile.mkdtemp(prefix=".draft-", dir=target.parent))
     try:
         make(base, study_seed, draft, on_progress)
+        draft.chmod(0o755)
+        for file in draft.iterdir():
+            make_readable(file)
         try:
             draft.rename(target)
         except OSError:
@@ -83,6 +88,16 @@ def base_folder(
     finally:
         shutil.rmtree(draft, ignore_errors=True)
     return target
+
+
+def is_made(base: TinyBase, study_seed: int, cache: Path) -> bool:
+    """Whether a tiny base lies in a cache, for this user to read."""
+    place = _place(base, study_seed, cache)
+    return (place / "config.json").is_file() and os.access(place / "model.safetensors", os.R_OK)
+
+
+def _place(base: TinyBase, study_seed: int, cache: Path) -> Path:
+    return cache / "bases" / key(base, study_seed)
 
 
 def key(base: TinyBase, study_seed: int) -> str:

@@ -45,7 +45,8 @@ class Repository:
     """A model or a data set. ``rows``: its rows by configuration and split, asserted.
 
     ``revision`` None: resolved once and locked. ``bytes`` estimates what ``files`` take;
-    ``metrics`` are the further metrics (``[scoring] metrics``) that need it.
+    ``metrics`` are the further metrics (``[scoring] metrics``) that need it; ``shape`` is a
+    model's, for estimates (``bench.data.architectures``).
     """
 
     name: str
@@ -56,6 +57,7 @@ class Repository:
     bytes: int | None = None
     metrics: tuple[str, ...] = ()
     rows: Rows = dataclasses.field(default_factory=dict, hash=False)
+    shape: Mapping[str, int] = dataclasses.field(default_factory=dict, hash=False)
 
     @property
     def key(self) -> str:

@@ -1,0 +1,187 @@
+"""What a plan tells of its costs, and whether it fits this machine."""
+
+from __future__ import annotations
+
+import argparse
+import dataclasses
+import functools
+import os
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+from typing import Any, Protocol
+
+from bench.cli import liveplan
+from bench.cli.console import err
+from bench.costs import Shape
+from bench.data import architectures, sizes
+from bench.data.sources import ROOT, cache_folder
+from bench.grid import devices, estimates, fit, recorded, totals
+from bench.grid import study as study_module
+from bench.grid.devices import Machine
+from bench.grid.estimates import StageEstimate
+from bench.grid.plan import Amounts, PlannedStage
+from bench.grid.store import Store
+from bench.grid.study import HubBase, Study, TinyBase
+from bench.grid.totals import CellEstimate
+from bench.records import Cell
+from bench.run import provenance
+
+#: The figures that ship with the kit.
+REFERENCE = ROOT / "reports" / recorded.REFERENCE
+#: What is downloaded beside the bases: data sets, and models that metrics are made of.
+DATA = "data"
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class Forecast:
+    """What is left of a plan: its costs by stage and by cell, and what does not fit.
+
+    ``downloads``: the bytes that are not here yet, by size of the bases, and of the rest.
+    ``jobs``: how many stages would run at once.
+    """
+
+    machine: Machine
+    stages: tuple[StageEstimate, ...]
+    cells: tuple[CellEstimate, ...]
+    problems: tuple[fit.Problem, ...]
+    downloads: Mapping[str, int | None]
+    jobs: int
+
+    def as_json(self) -> dict[str, Any]:
+        """The forecast as plain data."""
+        told = totals.as_json(self.machine, self.stages, self.cells)
+        problems = [dataclasses.asdict(one) for one in self.problems]
+        return {
+            **told,
+            "downloads": dict(self.downloads),
+            "jobs": self.jobs,
+            "problems": problems,
+        }
+
+
+def forecast(
+    study: Study,
+    cells: Sequence[Cell],
+    stages: Sequence[PlannedStage],
+    folder: Path,
+    mirror: Path | None,
+    amounts: Amounts | None = None,
+    *,
+    gpu: str | None = None,
+    jobs: int | None = None,
+) -> Forecast:
+    """What the stages that are left will cost, and whether they fit.
+
+    Args:
+        study: the study.
+        cells: those that were asked for.
+        stages: theirs, and their bases'.
+        folder: the run's folder; other runs are looked for beside it.
+        mirror: the folder with the public data.
+        amounts: the study's data, where they were counted already.
+        gpu: plan for this GPU of ``datasets/gpus.toml``, whatever is here.
+        jobs: stages at once; None: as many as fit.
+
+    Raises:
+        BenchError: no such GPU.
+        DataError: a file of the kit's own figures is broken, or a shape is wrong.
+    """
+
+    @functools.cache
+    def shape_of(base: TinyBase | HubBase) -> Shape | str:
+        return architectures.shape(base, mirror)
+
+    def amounts_of(one: Study) -> Amounts:
+        if one is study and amounts is not None:
+            return amounts
+        grid = cells if one is study else study_module.expand(one)
+        return sizes.amounts(one, grid, mirror, has_gpu=True)
+
+    machine = devices.machine(provenance.machine(), folder.parent, cache_folder(), gpu)
+    runs = recorded.runs(folder.parent, folder, REFERENCE)
+    known = estimates.Known(study, machine, amounts_of, shape_of, runs)
+    found = estimates.estimate(known, stages)
+    needed = {cell.size for cell in cells}
+    counted = amounts_of(study)
+    bases = totals.downloads(study, counted)
+    missing = sum(one["bytes"] or 0 for one in counted.missing)
+    downloads = {size: count for size, count in bases.items() if size in needed}
+    downloads[DATA] = missing - sum(count or 0 for count in bases.values())
+    chosen = jobs or fit.fitting_jobs(machine, found, len(os.sched_getaffinity(0)))
+    return Forecast(
+        machine,
+        tuple(found),
+        tuple(totals.cells(cells, found, downloads)),
+        tuple(fit.problems(study, machine, stages, found, downloads, chosen, shape_of)),
+        downloads,
+        chosen,
+    )
+
+
+class Request(Protocol):
+    """What a command on a study works on, as far as its costs depend on it."""
+
+    @property
+    def study(self) -> Study:
+        """The study."""
+
+    @property
+    def cells(self) -> tuple[Cell, ...]:
+        """The cells that were asked for."""
+
+    @property
+    def store(self) -> Store:
+        """Where the run lies."""
+
+    @property
+    def mirror(self) -> Path | None:
+        """The folder with the public data."""
+
+
+def of_plan(
+    request: Request, stages: Sequence[PlannedStage], amounts: Amounts, gpu: str | None
+) -> Forecast:
+    """The forecast of a plan, for the GPU that is here or another one."""
+    about = request.study, request.cells, stages, request.store.folder, request.mirror
+    return forecast(*about, amounts, gpu=gpu)
+
+
+def write_reference(store: Store) -> None:
+    """Keep what a run's stages have cost as figures of the kit.
+
+    Raises:
+        DataError: the run has no measured stage.
+    """
+    err.print(f"written: {recorded.write_reference(store.folder, REFERENCE)}", soft_wrap=True)
+
+
+def before_a_run(
+    request: Request, stages: Sequence[PlannedStage], options: argparse.Namespace
+) -> Forecast:
+    """The forecast of a run, with its warnings told.
+
+    Raises:
+        MachineError: something surely does not fit, and ``--anyway`` was not given.
+    """
+    about = request.study, request.cells, stages, request.store.folder, request.mirror
+    found = forecast(*about, jobs=options.jobs)
+    if not options.anyway:
+        fit.require(found.problems)
+    for line in liveplan.problems(found):
+        err.print(line, soft_wrap=True)
+    return found
+
+
+def refuse_without_gpu(
+    request: Request, stages: Callable[[], Sequence[PlannedStage]], options: argparse.Namespace
+) -> None:
+    """Refuse models of the hub on a machine without a GPU, before their data is asked for.
+
+    ``stages`` are looked at only then: what is left of them may need none.
+
+    Raises:
+        MachineError: a stage that is left needs a GPU.
+    """
+    hub = any(isinstance(base, HubBase) for base in request.study.sizes)
+    if hub and not options.anyway and not provenance.gpus():
+        fit.require(fit.without_gpu(request.study, stages()))

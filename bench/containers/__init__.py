@@ -1,0 +1,1 @@
+"""Container images that the kit builds, and the engine that runs them."""

@@ -1,0 +1,74 @@
+"""The shapes of a study's base models, known before anything is downloaded.
+
+A tiny base has its shape in the study, a hub model of the kit in ``datasets/hub.toml``. Once
+a model's ``config.json`` is here it is what counts, and the two have to agree.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from bench.costs import Shape
+from bench.data import hub
+from bench.errors import DataError
+from bench.grid.study import HubBase, TinyBase
+
+CONFIG = "config.json"
+#: The only architecture that the analytic model knows.
+_KNOWN = "qwen2"
+
+
+def shape(base: TinyBase | HubBase, mirror: Path | None) -> Shape | str:
+    """A base's shape, or why it is not known.
+
+    Raises:
+        DataError: the kit's manifest says otherwise than the model's own ``config.json``.
+    """
+    if isinstance(base, TinyBase):
+        return Shape(
+            base.hidden_size,
+            base.layers,
+            base.heads,
+            base.kv_heads,
+            base.intermediate_size,
+            base.embedding_rows or base.vocabulary,
+            tied=True,
+        )
+    repository = hub.model(base.repository, base.revision)
+    listed = Shape(**repository.shape) if repository.shape else None  # type: ignore[arg-type]
+    local = Path(base.repository)
+    folder = local if local.is_dir() else hub.find(repository, mirror)
+    if folder is None:
+        return listed or f"the shape of {base.repository} is known once its {CONFIG} is fetched"
+    try:
+        config = json.loads((folder / CONFIG).read_bytes())
+    except (OSError, ValueError) as error:
+        return f"{folder / CONFIG}: {error}"
+    found = _of_config(config)
+    if isinstance(found, Shape) and listed not in (None, found):
+        raise DataError(
+            f"{base.repository}: its {CONFIG} has the shape {found}, {hub.MANIFEST.name} {listed}",
+            hint=f"correct `shape` in {hub.MANIFEST}",
+        )
+    return found
+
+
+def _of_config(config: Mapping[str, Any]) -> Shape | str:
+    """A shape from the content of ``config.json``, or why it has none."""
+    if config.get("model_type") != _KNOWN:
+        return f"an architecture ({config.get('model_type')}) that is not {_KNOWN}"
+    try:
+        return Shape(
+            config["hidden_size"],
+            config["num_hidden_layers"],
+            config["num_attention_heads"],
+            config["num_key_value_heads"],
+            config["intermediate_size"],
+            config["vocab_size"],
+            tied=bool(config.get("tie_word_embeddings", False)),
+        )
+    except KeyError as missing:
+        return f"a {CONFIG} without {missing}"

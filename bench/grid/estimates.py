@@ -1,0 +1,235 @@
+"""What the stages that are left will cost: hours, peak memory and disk, each with its basis.
+
+A stage of which the same was recorded on such a device is ``recorded``; one of the same kind
+is ``scaled from`` that run; else, on a GPU that the kit knows, it is ``analytic``
+(``bench.costs``). What none of them can tell is None with a reason. Hours are GPU hours where
+a stage computes on a GPU, else CPU hours.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Callable, Iterable, Sequence
+
+from bench import costs
+from bench.costs import Shape
+from bench.grid import analytic, durations, nearest
+from bench.grid.devices import Machine
+from bench.grid.nearest import Match, ShapeOf, Work
+from bench.grid.plan import BASE, GENERATE, SCORE, TRAIN, Amounts, PlannedStage
+from bench.grid.recorded import Run
+from bench.grid.study import HubBase, Study
+
+ANALYTIC = "analytic"
+#: Bytes of generations for each token that may be written: the text, and what was kept of it.
+_TOKEN_BYTES = 8
+#: Bytes of the scores of one problem.
+_SCORE_BYTES = 1024
+#: Qwen2.5's tokenizer, saved with all weights.
+_TOKENIZER_BYTES = 11_000_000
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class Figure:
+    """A value with its basis, or None with the reason in the same place.
+
+    An empty basis: there is nothing to tell (a hub model is only verified).
+    """
+
+    value: float | None
+    basis: str
+
+
+NOTHING = Figure(None, "")
+_NO_RUN = "no run has recorded the like"
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class StageEstimate:
+    """One stage that is left. ``memory`` in bytes, of the device where it computes on a ``gpu``.
+
+    ``disk`` bytes stay, ``scratch_bytes`` are needed beside them while the stage runs.
+    """
+
+    id: str
+    cell: str | None
+    size: str
+    stage: str
+    gpu: bool
+    hours: Figure
+    memory: Figure
+    disk: Figure
+    scratch_bytes: int
+
+    @property
+    def place(self) -> str:
+        """The cell, or the base, that it belongs to: ``mt-qlora-3b``, ``base 3b``."""
+        return self.cell or f"base {self.size}"
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class Known:
+    """What an estimate is made from.
+
+    ``amounts_of`` gives the data of a study, recorded ones included (``bench.data.sizes``);
+    ``runs`` are recorded, the nearest first.
+    """
+
+    study: Study
+    machine: Machine
+    amounts_of: Callable[[Study], Amounts]
+    shape_of: ShapeOf
+    runs: Sequence[Run]
+
+
+def estimate(known: Known, stages: Iterable[PlannedStage]) -> list[StageEstimate]:
+    """What each stage of a plan that is not stored will cost."""
+    estimator = _Estimator(known)
+    return [estimator.stage(stage) for stage in stages if not stage.stored]
+
+
+class _Estimator:
+    def __init__(self, known: Known) -> None:
+        self._study = known.study
+        self._machine = known.machine
+        self._runs = known.runs
+        self._shape_of = known.shape_of
+        self._shapes = {base.name: known.shape_of(base) for base in known.study.sizes}
+        self._amounts_of = known.amounts_of
+        self._counted: dict[int, Amounts] = {}
+
+    def stage(self, stage: PlannedStage) -> StageEstimate:
+        """What one stage will cost."""
+        hub = isinstance(self._study.base(stage.size), HubBase)
+        gpu = stage.stage in (TRAIN, GENERATE) and (hub or self._machine.gpu is not None)
+        shape = self._shapes[stage.size]
+        hours = memory = disk = NOTHING
+        if not (hub and stage.stage == BASE):
+            device = self._machine.gpu.name if gpu and self._machine.gpu else self._machine.cpu
+            found = nearest.match(
+                self._study, stage, device, self._runs, self._shape_of, self._work, gpu=gpu
+            )
+            hours = self._hours(stage, found, gpu=gpu)
+            memory = self._memory(stage, found, gpu=gpu)
+            disk = self._disk(stage, found, hub=hub)
+        scratch = 0
+        if stage.stage == TRAIN and isinstance(shape, Shape):
+            scratch = analytic.checkpoint_bytes(self._study, stage.method, stage.tasks, shape)
+        return StageEstimate(
+            stage.id, stage.cell, stage.size, stage.stage, gpu, hours, memory, disk, scratch
+        )
+
+    def _amounts(self, study: Study) -> Amounts:
+        """A study's data, counted once; a recorded run and the planned study may share a name."""
+        if id(study) not in self._counted:
+            self._counted[id(study)] = self._amounts_of(study)
+        return self._counted[id(study)]
+
+    def _work(self, study: Study, stage: str, method: str | None, tasks: tuple[str, ...]) -> Work:
+        """How much a stage of a study computes, where its data are here."""
+        amounts = self._amounts(study)
+        if stage in (GENERATE, SCORE):
+            return Work(None, None, _prompts(study, amounts, tasks))
+        size = amounts.models.get((str(method), tasks), {})
+        tokens = analytic.training_tokens(study, method, tasks, size.get("rows"))
+        texts = [one["characters"] for one in amounts.data["tracks"] if one["task"] in tasks]
+        characters = None
+        if texts and None not in texts:
+            characters = sum(texts) * analytic.optimization(study, method, tasks).epochs
+        return Work(tokens, characters, {})
+
+    def _hours(self, stage: PlannedStage, found: Match | None, *, gpu: bool) -> Figure:
+        if found is not None and found.ratio is not None:
+            seconds = found.measured.wall_s if gpu else found.measured.cpu_s
+            return Figure(found.ratio * seconds / 3600, found.basis)
+        if not gpu:
+            return _not_recorded(stage)
+        shape, device = self._shapes[stage.size], self._machine.gpu
+        if isinstance(shape, str):
+            return Figure(None, shape)
+        if device is None:
+            return Figure(None, "hours depend on the GPU, and none is here: plan --gpu NAME")
+        if device.limits is None:
+            return Figure(None, f"the limits of {device.name} are not in datasets/gpus.toml")
+        work = self._work(self._study, stage.stage, stage.method, stage.tasks)
+        if stage.stage == TRAIN:
+            if work.tokens is None:
+                return Figure(None, "rows of text are known once they are packed")
+            fit = analytic.fit(self._study, stage.method, stage.tasks)
+            took = durations.training_time(shape, fit, work.tokens, device.limits)
+        elif work.prompts:
+            took = analytic.answering_time(
+                self._study, stage.method, shape, work.prompts, device.limits
+            )
+        else:
+            return Figure(None, "the suites' problems are not here")
+        return Figure(took.seconds / 3600, _at(took.utilisation))
+
+    def _memory(self, stage: PlannedStage, found: Match | None, *, gpu: bool) -> Figure:
+        if not gpu:
+            return self._process(stage, found) if found else _not_recorded(stage)
+        if found is not None and found.same and found.measured.peak_device_bytes:
+            return Figure(found.measured.peak_device_bytes, found.basis)
+        shape = self._shapes[stage.size]
+        if isinstance(shape, str):
+            return Figure(None, shape)
+        if stage.stage == TRAIN:
+            fit = analytic.fit(self._study, stage.method, stage.tasks)
+            return Figure(costs.training_memory(shape, fit).total, ANALYTIC)
+        most = max(self._study.decoding.new_tokens[task] for task in stage.tasks)
+        return Figure(analytic.answering_bytes(self._study, stage.method, shape, most), ANALYTIC)
+
+    def _process(self, stage: PlannedStage, found: Match) -> Figure:
+        """The memory of a recorded stage's processes, and what a larger micro-batch adds to it."""
+        measured, shape = found.measured, self._shapes[stage.size]
+        if found.same or stage.stage != TRAIN or isinstance(shape, str):
+            basis = found.basis.replace("scaled from", "as in")
+            return Figure(measured.peak_rss_bytes, basis)
+        mine, its = (
+            costs.training_memory(shape, analytic.fit(study, method, tasks, gpu=False)).total
+            for study, method, tasks in (
+                (self._study, stage.method, stage.tasks),
+                (found.run.study, measured.method, measured.tasks),
+            )
+        )
+        return Figure(measured.peak_rss_bytes + max(0, mine - its), found.basis)
+
+    def _disk(self, stage: PlannedStage, found: Match | None, *, hub: bool) -> Figure:
+        if found is not None and found.same:
+            return Figure(found.measured.disk_bytes, found.basis)
+        if stage.stage in (GENERATE, SCORE):
+            prompts = self._work(self._study, stage.stage, stage.method, stage.tasks).prompts
+            if not prompts:
+                return Figure(None, "the suites' problems are not here")
+            if stage.stage == SCORE:
+                return Figure(_SCORE_BYTES * sum(prompts.values()), ANALYTIC)
+            tokens = sum(new * count for new, count in prompts.items())
+            return Figure(_TOKEN_BYTES * tokens, ANALYTIC)
+        shape = self._shapes[stage.size]
+        if isinstance(shape, str):
+            return Figure(None, shape)
+        tokenizer = _TOKENIZER_BYTES if hub and analytic.kind(stage.method) == "full" else 0
+        artifact = analytic.artifact_bytes(self._study, stage.method, shape)
+        return Figure(artifact + tokenizer, ANALYTIC)
+
+
+def _prompts(study: Study, amounts: Amounts, tasks: Sequence[str]) -> dict[int, int]:
+    """The prompts of some tasks by how many tokens may answer them."""
+    found: dict[int, int] = {}
+    for suite in amounts.data["suites"]:
+        for track, count in (suite["problems"] or {}).items():
+            task = track.partition("/")[0]
+            if task in tasks:
+                new = study.decoding.new_tokens[task]
+                found[new] = found.get(new, 0) + count
+    return found
+
+
+def _not_recorded(stage: PlannedStage) -> Figure:
+    return Figure(None, f"{stage.stage} {stage.size}: {_NO_RUN}")
+
+
+def _at(utilisation: float) -> str:
+    """``analytic, at 40 % of peak``."""
+    percent = 100 * utilisation
+    return f"{ANALYTIC}, at {f'{percent:.0f}' if percent >= 1 else '< 1'} % of peak"

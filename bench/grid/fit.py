@@ -1,0 +1,258 @@
+"""Whether a study fits a machine: device memory, memory, disks; and the nearest way out.
+
+A problem is sure where an estimate lies beyond the limit by a clear margin, else a warning.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import heapq
+import itertools
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from bench import costs
+from bench.costs import Shape
+from bench.errors import MachineError
+from bench.grid import analytic
+from bench.grid.devices import Machine
+from bench.grid.estimates import StageEstimate
+from bench.grid.nearest import RECORDED, ShapeOf
+from bench.grid.plan import GENERATE, TRAIN, PlannedStage
+from bench.grid.study import HubBase, Study
+
+#: What the driver and an allocator's unused rest take of a device, beside the tensors.
+_DEVICE_RESERVE = 1.5e9
+#: An estimate may be off by so much of itself: a sure problem lies beyond, a warning within.
+_MARGIN = 0.15
+#: The share of a device's memory that fragments.
+_UNUSABLE = 0.1
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class Problem:
+    """Something that does not fit. ``sure``: a run of it is refused, else only warned of."""
+
+    sure: bool
+    what: str
+    hint: str
+
+
+def problems(
+    study: Study,
+    machine: Machine,
+    planned: Sequence[PlannedStage],
+    stages: Sequence[StageEstimate],
+    downloads: Mapping[str, int | None],
+    jobs: int,
+    shape_of: ShapeOf,
+) -> list[Problem]:
+    """All that does not fit, sure problems first; ``jobs`` stages run at once."""
+    found = [
+        *([] if machine.gpu else without_gpu(study, planned)),
+        *_device(study, machine, planned, stages, shape_of),
+        *_at_once(machine, stages, jobs),
+        *_process(machine, stages),
+        *_disk(machine, stages, downloads, jobs),
+    ]
+    return sorted(found, key=lambda one: not one.sure)
+
+
+def require(found: Sequence[Problem]) -> None:
+    """Refuse what surely does not fit.
+
+    Raises:
+        MachineError: the first sure problem, with the way out of it.
+    """
+    for one in found:
+        if one.sure:
+            raise MachineError(one.what, hint=f"{one.hint}; --anyway tries it all the same")
+
+
+def fitting_jobs(machine: Machine, stages: Sequence[StageEstimate], cores: int) -> int:
+    """How many stages to run at once: as many as there are cores, as long as memory holds them.
+
+    On a GPU it is one: two that share it are no faster together.
+    """
+    if any(one.gpu for one in stages):
+        return 1
+    jobs = cores
+    while jobs > 1 and _largest(stages, jobs, gpu=False) > machine.memory_bytes:
+        jobs -= 1
+    return jobs
+
+
+def without_gpu(study: Study, stages: Sequence[PlannedStage]) -> list[Problem]:
+    """The first stage that is left of a model of the hub, which takes a GPU to compute with."""
+    for one in stages:
+        hub = isinstance(study.base(one.size), HubBase)
+        if hub and one.stage in (TRAIN, GENERATE) and not one.stored:
+            place = one.cell or f"base {one.size}"
+            return [
+                Problem(
+                    True,
+                    f"{place}: {one.stage} needs a CUDA GPU, and this machine shows none",
+                    "run it where nvidia-smi finds one, or choose another study: --study smoke",
+                )
+            ]
+    return []
+
+
+def _device(
+    study: Study,
+    machine: Machine,
+    planned: Sequence[PlannedStage],
+    stages: Sequence[StageEstimate],
+    shape_of: ShapeOf,
+) -> list[Problem]:
+    """Cells whose largest stage is too much for the device; one problem a cell."""
+    gpu = machine.gpu
+    if gpu is None or gpu.memory_bytes is None:
+        return []
+    largest: dict[str, StageEstimate] = {}
+    for one in stages:
+        before = largest.get(one.place)
+        if one.gpu and (before is None or _bytes(one) > _bytes(before)):
+            largest[one.place] = one
+    by_id = {one.id: one for one in planned}
+    found = []
+    for place, one in largest.items():
+        needed = _bytes(one) + _DEVICE_RESERVE
+        # An allocator does not fill a device to the last byte; what was measured has its share.
+        measured = one.memory.basis == RECORDED
+        if needed <= gpu.memory_bytes * (1 if measured else 1 - _UNUSABLE):
+            continue
+        sure = needed > gpu.memory_bytes * (1 + _MARGIN)
+        what = (
+            f"{place}: {one.stage} {'does not' if sure else 'may not'} fit {gpu.name}: about "
+            f"{_gb(needed)} of {_gb(gpu.memory_bytes)} GB ({one.memory.basis})"
+        )
+        shape = shape_of(study.base(one.size))
+        ways: list[str] = []
+        if isinstance(shape, Shape):
+            room = gpu.memory_bytes * (1 - _UNUSABLE) - _DEVICE_RESERVE
+            ways = [way for way, size in less(study, by_id[one.id], shape) if size <= room]
+        way = f"in the study, {ways[0]}; or leave" if ways else "leave"
+        found.append(Problem(sure, what, f"{way} it out with --cells, or take a larger GPU"))
+    return found
+
+
+def less(study: Study, stage: PlannedStage, shape: Shape) -> list[tuple[str, int]]:
+    """Settings of a study that take less of the device, nearest first, with what they take.
+
+    The mathematics of a training stays the same with each; of answers, up to a rounding.
+    """
+    if stage.stage != TRAIN:
+        rows = study.decoding.batch_rows
+        most = max(study.decoding.new_tokens[task] for task in stage.tasks)
+        fewer = [rows // 2**power for power in range(1, rows.bit_length())]
+        return [
+            (
+                f"decoding.batch_rows = {count} (now {rows})",
+                analytic.answering_bytes(
+                    study.model_copy(
+                        update={"decoding": study.decoding.model_copy(update={"batch_rows": count})}
+                    ),
+                    stage.method,
+                    shape,
+                    most,
+                ),
+            )
+            for count in fewer
+        ]
+    fit = analytic.fit(study, stage.method, stage.tasks)
+    table = "full" if fit.lora is None else "qlora"
+    changes: list[tuple[str, dict[str, Any]]] = []
+    if fit.micro_rows > 1:
+        now = f"training.{table}.rows_per_micro_batch = 1 (now {fit.micro_rows})"
+        changes.append((now, {"micro_rows": 1}))
+    if fit.lora is not None and fit.dequantised:
+        now = 'training.plan = "published" (the base stays in 4 bits)'
+        changes.append((now, {"dequantised": False}))
+    if not fit.checkpointing:
+        changes.append((f"training.{table}.gradient_checkpointing = true", {"checkpointing": True}))
+    found = []
+    for count in range(1, len(changes) + 1):
+        for some in itertools.combinations(changes, count):
+            changed = fit
+            for _, change in some:
+                changed = dataclasses.replace(changed, **change)
+            words = " and ".join(word for word, _ in some)
+            found.append((words, costs.training_memory(shape, changed).total))
+    return found
+
+
+def _at_once(machine: Machine, stages: Sequence[StageEstimate], jobs: int) -> list[Problem]:
+    """Stages that fit alone and not together."""
+    limits = [(False, "memory", machine.memory_bytes)]
+    if machine.gpu is not None and machine.gpu.memory_bytes is not None:
+        limits.append((True, machine.gpu.name, machine.gpu.memory_bytes))
+    found = []
+    for gpu, name, limit in limits:
+        needed = _largest(stages, jobs, gpu=gpu)
+        if needed <= limit or _largest(stages, 1, gpu=gpu) > limit:
+            continue
+        worst = max((one for one in stages if one.gpu == gpu), key=_bytes)
+        what = f"{jobs} stages at once may need {_gb(needed)} of the {_gb(limit)} GB of {name}"
+        sure = gpu and needed > limit * (1 + _MARGIN)
+        found.append(Problem(sure, f"{worst.place}: {what}", "--jobs 1, or fewer than now"))
+    return found
+
+
+def _largest(stages: Sequence[StageEstimate], count: int, *, gpu: bool) -> float:
+    """The memory of the largest stages together, each with what a process takes of a device."""
+    reserve = _DEVICE_RESERVE if gpu else 0.0
+    return sum(heapq.nlargest(count, (_bytes(one) + reserve for one in stages if one.gpu == gpu)))
+
+
+def _bytes(one: StageEstimate) -> float:
+    return one.memory.value or 0.0
+
+
+def _process(machine: Machine, stages: Sequence[StageEstimate]) -> list[Problem]:
+    worst = max((one for one in stages if not one.gpu), key=_bytes, default=None)
+    if worst is None or _bytes(worst) <= machine.memory_bytes:
+        return []
+    what = (
+        f"{worst.place}: {worst.stage} needs about {_gb(_bytes(worst))} of "
+        f"{_gb(machine.memory_bytes)} GB of memory ({worst.memory.basis})"
+    )
+    sure = _bytes(worst) > machine.memory_bytes * (1 + _MARGIN)
+    return [Problem(sure, what, "leave it out with --cells, or take a larger machine")]
+
+
+def _disk(
+    machine: Machine,
+    stages: Sequence[StageEstimate],
+    downloads: Mapping[str, int | None],
+    jobs: int,
+) -> list[Problem]:
+    """What stays and the largest checkpoints on the results' disk, downloads on the cache's."""
+    stays = sum(one.disk.value or 0 for one in stages)
+    scratch = sum(heapq.nlargest(jobs, (one.scratch_bytes for one in stages)))
+    wanted = sum(value or 0 for value in downloads.values())
+    worst = max(stages, key=lambda one: one.scratch_bytes + (one.disk.value or 0), default=None)
+    if worst is None:
+        return []
+    shared = machine.results.device == machine.cache.device
+    together = stays + scratch + (wanted if shared else 0)
+    needs = [(machine.results, together, "--results DIR")]
+    if not shared:
+        needs.append((machine.cache, wanted, "BENCH_CACHE=DIR"))
+    found = []
+    for disk, needed, way in needs:
+        if needed <= disk.free_bytes * (1 - _MARGIN):
+            continue
+        sure = needed > disk.free_bytes * (1 + _MARGIN)
+        what = (
+            f"{worst.place}: {disk.folder} {'lacks' if sure else 'hardly has'} the room: about "
+            f"{_gb(needed)} GB are needed, {_gb(disk.free_bytes)} are free"
+        )
+        hint = f"another disk with {way}, or fewer cells at a time with --cells"
+        found.append(Problem(sure, what, hint))
+    return found
+
+
+def _gb(size: float) -> str:
+    gigabytes = size / 1e9
+    return f"{gigabytes:.1f}" if gigabytes < 10 else f"{gigabytes:.0f}"

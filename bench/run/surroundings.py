@@ -1,0 +1,75 @@
+"""What the containers of a run can see of this machine, and what of it they may use."""
+
+from __future__ import annotations
+
+import importlib.util
+import os
+from collections.abc import Iterator
+from pathlib import Path
+
+from bench.data.sources import ROOT, cache_folder
+from bench.grid.study import HubBase, Study
+from bench.run.container import Surroundings
+from bench.scoring import codereval, hubmodels
+from bench.scoring.quality import javatools, sonartools
+
+#: Variables with which a user names a file or folder that a metric or suite needs.
+_NAMED = (
+    codereval.VARIABLE,
+    hubmodels.BERT.variable,
+    hubmodels.SIDE_VARIABLE,
+    javatools.JAR_VARIABLE,
+    sonartools.FOLDER_VARIABLE,
+)
+_HUB_VARIABLE = "HF_HUB_CACHE"
+
+
+def surroundings(study: Study, mirror: Path | None, *, jobs: int, gpus: bool) -> Surroundings:
+    """What the containers of ``jobs`` stages at once share, memory and cores in equal parts.
+
+    Readable are the checkout, the kit's cache, the mirror, the hub's cache, local models,
+    and what the user's variables name. Keys and addresses of services are not passed on:
+    there is no network to use them.
+    """
+    cache = cache_folder().resolve()
+    variables = {"BENCH_CACHE": str(cache)}
+    readable = [ROOT, cache, *([mirror.resolve()] if mirror else [])]
+    if (hub := _hub_cache()) is not None:
+        readable.append(hub)
+        variables[_HUB_VARIABLE] = str(hub)
+    readable += _local_models(study)
+    for variable in _NAMED:
+        named = Path(os.environ.get(variable) or os.devnull).resolve()
+        if named.is_file() or named.is_dir():
+            readable.append(named)
+            variables[variable] = str(named)
+    cores = len(os.sched_getaffinity(0))
+    return Surroundings(
+        [path for path in dict.fromkeys(readable) if path.exists()],
+        variables,
+        memory_bytes(jobs),
+        max(1.0, cores / jobs),
+        gpus,
+    )
+
+
+def memory_bytes(jobs: int) -> int:
+    """What one of ``jobs`` containers may use of this machine: nine tenths, shared out."""
+    return os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") * 9 // 10 // jobs
+
+
+def _local_models(study: Study) -> Iterator[Path]:
+    """The folders that a study names instead of a repository of the hub."""
+    for base in study.sizes:
+        if isinstance(base, HubBase) and Path(base.repository).is_dir():
+            yield Path(base.repository).resolve()
+
+
+def _hub_cache() -> Path | None:
+    """The hub's own cache, where models that a user has downloaded already may lie."""
+    if importlib.util.find_spec("huggingface_hub") is None:
+        return None
+    from huggingface_hub import constants
+
+    folder = Path(constants.HF_HUB_CACHE)
+    return folder.resolve() if folder.is_dir() else None
