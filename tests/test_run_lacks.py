@@ -80,7 +80,8 @@ def test_an_image_has_its_own_tools():
     told = "\n".join(lacks.of_scoring(PAPER, None, in_images=True))
     assert "csharp" not in told
     assert "PMD" not in told
-    assert "bertscore has no values" in told
+    assert "bertscore has no values: needs torch or a network" in told
+    assert "--executor venv" in told
 
 
 def test_with_the_network_no_fetch_is_asked_for(monkeypatch):

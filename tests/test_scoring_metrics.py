@@ -9,6 +9,7 @@ import sys
 import evaluate
 import pytest
 
+from bench import cgroups
 from bench.errors import BenchError
 from bench.scoring import admission, metrics
 from bench.scoring.admission import NotRunError
@@ -191,3 +192,16 @@ def test_an_unwritable_cache_is_replaced(monkeypatch, tmp_path):
     folder = metrics._cache()
     assert folder.is_dir()
     metrics._cache.cache_clear()
+
+
+@pytest.mark.parametrize(
+    ("container", "remedy"), [(None, "pip install"), ("podman", "--executor venv")]
+)
+def test_a_package_that_is_lacking_is_named_with_what_helps_here(monkeypatch, container, remedy):
+    if container:
+        monkeypatch.setenv(cgroups.VARIABLE, container)
+    said = "To be able to use bertscore, you need the following dependencies['torch'] using 'pip'\n"
+    told = str(metrics._lacks(ImportError(said)))
+    assert told.startswith("not run: torch is not in")
+    assert remedy in told
+    assert "\n" not in told

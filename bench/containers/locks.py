@@ -33,7 +33,7 @@ PROJECT = ROOT / "pyproject.toml"
 #: the project's requirements (statistics, reports, tests) works outside of containers.
 RUN = (
     *("accelerate", "bitsandbytes", "huggingface-hub", "jinja2", "numpy", "peft", "pydantic"),
-    *("safetensors", "tokenizers", "torch", "transformers"),
+    *("nvidia-ml-py", "safetensors", "tokenizers", "torch", "transformers"),
     # Early stopping compares answers as scoring does.
     *("codebleu", "sacrebleu", "tree-sitter", "tree-sitter-c-sharp", "tree-sitter-java"),
     "tree-sitter-python",
@@ -50,7 +50,7 @@ NOT_IN_SCORE = {
     "openai": "the judge needs a network, which no container has",
 }
 _EXTRAS = ("train", "score", "test")
-_TORCH = re.compile(r"^(torch|triton|cuda-.*|nvidia-.*)$")
+_TORCH = re.compile(r"^(torch|triton|cuda-.*|nvidia-(?!ml-py).*)$")
 _PLATFORM = "x86_64-manylinux_2_36"
 
 

@@ -18,6 +18,9 @@ from bench.scoring.admission import NotRunError
 from bench.scoring.quality import javatools
 from bench.scoring.sandbox import packages, toolchain
 
+#: The metrics that are models, or ask one.
+_MODELS = ("bertscore", "side", "judge")
+
 
 def fetch_command(study: Study, *options: str) -> str:
     """The session that brings what a study reads."""
@@ -71,6 +74,9 @@ def of_scoring(study: Study, mirror: Path | None, *, in_images: bool = False) ->
         lines += [f"{name} will not run: {why}" for name, why in absent.items()]
         if lines and packages.offline():
             lines.append(f"what can be fetched of it, once: {fetch_command(study, '--tools')}")
+    if in_images:
+        told = "needs torch or a network, and a container has neither: score with --executor venv"
+        return [f"{name} has no values: {told}" for name in metrics if name in _MODELS]
     lines += [f"{name} has no values: {why}" for name, why in _models(metrics, mirror)]
     return lines
 

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import functools
 import os
+import re
 import sys
 import tempfile
 import weakref
@@ -16,6 +17,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from bench import cgroups
 from bench.errors import unknown
 from bench.scoring.admission import NotRunError, Rows, mean, refusal, spread
 
@@ -101,6 +103,9 @@ WITHOUT_REFERENCE = (
 )
 
 NOT_INSTALLED = "not run: {package} is not installed; pip install 'bench[score]'"
+NOT_IN_IMAGE = "not run: {package} is not in the image score; score with --executor venv"
+#: evaluate names what a module lacks in a sentence of several lines.
+_LACKING = re.compile(r"dependencies\['([^']+)'")
 
 
 @functools.cache
@@ -150,7 +155,7 @@ def load(name: str) -> evaluate.Metric:
         _import_evaluate()
         import evaluate
     except ImportError as error:
-        raise NotRunError(NOT_INSTALLED.format(package=error.name)) from error
+        raise _lacks(error) from error
     folder = name.removesuffix("_wordnet")
     try:
         return evaluate.load(
@@ -160,8 +165,15 @@ def load(name: str) -> evaluate.Metric:
             keep_in_memory=True,
         )
     except ImportError as error:
-        package = error.name or str(error)
-        raise NotRunError(NOT_INSTALLED.format(package=package)) from error
+        raise _lacks(error) from error
+
+
+def _lacks(error: ImportError) -> NotRunError:
+    """The reason for a package that is missing, with what to do about it here."""
+    lacking = _LACKING.search(str(error))
+    package = error.name or (lacking.group(1) if lacking else str(error))
+    inside = bool(os.environ.get(cgroups.VARIABLE))
+    return NotRunError((NOT_IN_IMAGE if inside else NOT_INSTALLED).format(package=package))
 
 
 def result(rows: Rows) -> dict[str, Any]:
