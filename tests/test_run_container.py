@@ -147,6 +147,16 @@ def test_one_container_serves_a_cell_and_tells_each_stage_s_use(containers, engi
     assert all(0.6 <= use["cpu_s"] < 6 for use in used)
 
 
+def test_a_results_folder_may_be_named_from_where_one_stands(engine, image, results, monkeypatch):
+    monkeypatch.chdir(results.folder.parent)
+    near = Store(Path(results.folder.name))
+    given = {"run": image, "score": image}
+    with container.Containers(engine, given, near.folder, around(), preload=()) as started:
+        record, _ = finish(started, near, "use", job(KEY, options={"mib": 1}))
+    assert record is not None
+    assert record.outcome is Outcome.OK
+
+
 def test_another_cell_gets_another_container(containers, engine, results):
     finish(containers, results, "use", job(KEY, options={"mib": 1}))
     before = engine.names(f"{container.LABEL}={container.label(results.folder)}")

@@ -113,6 +113,7 @@ class Containers:
 
     def start(self, task: Task, lock_fd: int | None) -> None:
         """Start a stage in a waiting container of its cell, or in a new one."""
+        task = _resolved(task)
         group = self._group(task.job.stage, task.work)
         _own(task.work, *self._engine.user)
         idle = [one for one in self._running if one.stage is None]
@@ -162,7 +163,7 @@ class Containers:
 
     def _spec(self, group: tuple[str, Path], task: Task, control: Path) -> ContainerSpec:
         image, writable = group
-        inputs = {path.resolve().parent for path in task.job.inputs.values()}
+        inputs = {path.parent for path in task.job.inputs.values()}
         outside = sorted(path for path in inputs if not path.is_relative_to(writable))
         kind = keys.IMAGES[task.job.stage]
         serving = _SERVE.format(root=str(ROOT), path=str(CONTROL / SOCKET), modules=self._preload)
@@ -233,6 +234,13 @@ class Containers:
             self._engine.remove(*self._engine.names(f"{LABEL}={label(self._folder)}"))
         for control in self._folder.glob(f"{PREFIX}*"):
             shutil.rmtree(control, ignore_errors=True)
+
+
+def _resolved(task: Task) -> Task:
+    """A task with the paths that hold wherever one stands: a container's server stands in /."""
+    inputs = {name: path.resolve() for name, path in task.job.inputs.items()}
+    job = dataclasses.replace(task.job, inputs=inputs)
+    return dataclasses.replace(task, job=job, work=task.work.resolve())
 
 
 def label(folder: Path) -> str:
