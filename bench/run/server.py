@@ -48,10 +48,12 @@ def main(descriptor: int, modules: Sequence[str]) -> NoReturn:
     _prctl(_PR_SET_CHILD_SUBREAPER, 1)
     _prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)  # while it loads, it cannot see its runner go
     control = socket.socket(fileno=descriptor)
+    gc.disable()  # a quarter of loading would be looking for garbage among what stays
     absent = [name for name in modules if not _imported(name)]
     software.versions()  # looked up once: every stage's record tells them
     gc.collect()
     gc.freeze()  # what is loaded stays: no stage looks through it again, nor copies its pages
+    gc.enable()
     usage = resource.getrusage(resource.RUSAGE_SELF)
     ready = {
         "event": "ready",
