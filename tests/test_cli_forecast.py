@@ -7,7 +7,7 @@ import json
 import pytest
 
 from bench import cli
-from bench.cli import executors, forecast
+from bench.cli import console, executors, forecast
 from bench.grid import keys
 from bench.run import provenance
 
@@ -20,7 +20,7 @@ def alone(tmp_path, monkeypatch):
     """A machine without data and without a GPU, and with disk enough for everything."""
     monkeypatch.setenv("BENCH_CACHE", str(tmp_path / "cache"))
     monkeypatch.setenv("HF_HOME", str(tmp_path / "hf"))
-    monkeypatch.setenv("COLUMNS", "100")
+    monkeypatch.setattr(console.out, "_width", 100)  # COLUMNS is read once, at its start
     monkeypatch.setattr(provenance, "gpus", list)
     monkeypatch.setattr(forecast.devices, "disk", of_size(forecast.devices.disk, 10**12))
     monkeypatch.setattr(keys, "sources", lambda *_: {name: {} for name in keys.ENTRIES})

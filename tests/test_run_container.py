@@ -17,7 +17,6 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from container_runner import OWNER, around, job
 
 from bench.containers import engine as engines
 from bench.containers import images
@@ -28,6 +27,7 @@ from bench.records import Outcome, StageRecord
 from bench.run import container
 from bench.run.child import Task
 from bench.run.job import Job
+from tests.container_runner import OWNER, around, job
 
 TESTS = Path(__file__).parent
 KEY = "k" * 64
