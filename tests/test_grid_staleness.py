@@ -252,6 +252,7 @@ for stage in plan(smoke, study.expand(smoke), results, found):
 """
 
 
+@pytest.mark.slow
 def test_the_command_says_in_words_what_changed(checkout: Path, tmp_path: Path) -> None:
     """Through the command line of the copied checkout, from a finished run to its plan."""
     environment = {**os.environ, "PYTHONPATH": str(checkout), "BENCH_EXECUTOR": "venv"}

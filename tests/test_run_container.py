@@ -220,7 +220,13 @@ def test_an_image_that_is_not_there_is_one_clear_line(engine, results):
     assert left_behind(engine, results.folder) == []
 
 
-@pytest.mark.parametrize("how", [signal.SIGKILL, signal.SIGTERM, signal.SIGINT])
+@pytest.mark.parametrize(
+    "how",
+    [
+        signal.SIGKILL,
+        *(pytest.param(one, marks=pytest.mark.slow) for one in (signal.SIGTERM, signal.SIGINT)),
+    ],
+)
 def test_nothing_is_left_of_a_runner_that_was_killed(engine, image, results, tmp_path, how):
     folder = tmp_path / "killed"
     command = [sys.executable, str(TESTS / "container_runner.py"), str(folder), image, "wait"]

@@ -190,6 +190,7 @@ def test_the_same_command_again_computes_nothing(finished):
     assert again.cpu_s <= 3.0, f"{again.cpu_s:.1f} CPU s to find that nothing is to do"
 
 
+@pytest.mark.slow
 def test_a_deleted_cell_runs_again_and_nothing_else(finished):
     before, outputs = finished.stamps(), finished.outputs()
     shutil.rmtree(finished.run / "cells" / "mt-fft-tiny")

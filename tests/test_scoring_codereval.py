@@ -137,6 +137,7 @@ def test_a_fault_of_the_environment_is_not_the_outputs(folder):
 VOWELS = "    public static int vowels(String text) {\n"
 
 
+@pytest.mark.slow
 def test_java_outputs_are_compiled_and_tested_in_their_project(folder):
     grading.need("java")
     outputs = {

@@ -92,6 +92,7 @@ def references(name: str, mirror=None, every: int = 1) -> selfcheck.SelfCheck:
     return execution.self_check(name, problems[::every])
 
 
+@pytest.mark.slow
 def test_references_of_the_embedded_corpus_pass():
     found = references("embedded", every=9)
     assert (found.failures, found.not_run) == ((), {})
