@@ -1,6 +1,6 @@
 """Stages in real containers: what they see, what they use, and that nothing of them is left.
 
-Needs an engine and the kit's image `run`; without them everything here is skipped, with
+Needs --slow, an engine and the image `run`; without them everything here is skipped, with
 the command that builds it. CI builds it first.
 """
 
@@ -28,6 +28,8 @@ from bench.run import container
 from bench.run.child import Task
 from bench.run.job import Job
 from tests.container_runner import OWNER, around, job
+
+pytestmark = pytest.mark.slow  # not by their time: unit tests need neither engine nor images
 
 TESTS = Path(__file__).parent
 KEY = "k" * 64
