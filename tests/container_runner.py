@@ -40,7 +40,7 @@ def main(folder: Path, image: str, function: str) -> None:
         work, _ = results.prepare(OWNER, "base", "k" * 64)
         images = {"run": image, "score": image}
         with container.Containers(
-            engine.find(), images, folder, around(), preload=()
+            engine.find(), images, folder, around(), preload={}
         ) as containers:
             task = Task(job("k" * 64), f"container_stages:{function}", work, False)
             containers.start(task, results.lock_fd)

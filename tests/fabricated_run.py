@@ -18,6 +18,7 @@ from rich.console import Console
 
 from bench.analysis import comparisons
 from bench.grid import store, study
+from bench.grid.plan import of_base, of_model
 from bench.records import TRACKS, Outcome, StageRecord, Tokens, Track
 from bench.report import claims, content, page, results, terminal
 from bench.report import folder as run_folder
@@ -93,7 +94,7 @@ def fabricate(folder: Path, *, oom: Collection[str] = ()) -> Path:
     """Write the run folder; the training of the cells in ``oom`` ran out of memory."""
     run = store.Store(folder)
     for size in SIZE_BONUS:
-        for stage in run_folder.BASE_STAGES:
+        for stage in of_base(SMOKE):
             _stage(run, f"bases/{size}", stage, SMOKE.tasks, "base", size)
     for cell in study.expand(SMOKE):
         for model in cell.models:
@@ -101,7 +102,7 @@ def fabricate(folder: Path, *, oom: Collection[str] = ()) -> Path:
             if cell.id in oom:
                 _lost(run, name)
                 continue
-            for stage in run_folder.MODEL_STAGES:
+            for stage in of_model(SMOKE, model.tasks):
                 _stage(run, name, stage, model.tasks, cell.method, cell.size)
     (folder / "run.json").write_text(json.dumps(PROVENANCE))
     return folder

@@ -8,6 +8,7 @@ import pytest
 
 from bench import cli
 from bench.cli import console, executors, forecast
+from bench.containers.engine import Engine
 from bench.grid import keys
 from bench.run import provenance
 
@@ -139,6 +140,19 @@ def test_a_run_is_refused_by_its_cell_and_tried_anyway(capsys, tmp_path, monkeyp
     assert "6m" in err
     assert "--results DIR" in err
     assert "--anyway" in err
+    with pytest.raises(BegunError):
+        run(capsys, *arguments, "--anyway")
+
+
+def test_what_does_not_fit_is_refused_before_images_are_built(capsys, tmp_path, monkeypatch):
+    monkeypatch.setattr(forecast.devices, "disk", of_size(forecast.devices.disk, 10_000_000))
+    engine = Engine("podman", "podman", "4.3.1", False, 1)
+    monkeypatch.setattr(executors, "choose", lambda _: executors.Choice("container", "", engine))
+    monkeypatch.setattr(executors, "built", begun)
+    arguments = ("run", "--study", "smoke", "--results", tmp_path / "r")
+    code, _, err = run(capsys, *arguments)
+    assert code == 4
+    assert "--results DIR" in err
     with pytest.raises(BegunError):
         run(capsys, *arguments, "--anyway")
 

@@ -116,6 +116,8 @@ class Engine:
     options: tuple[str, ...] = ()
 
     def call(self, *arguments, check=True, timeout_s=None):
+        if arguments[:2] == ("image", "ls"):
+            return subprocess.CompletedProcess(arguments, 0, "\n".join(self.present), "")
         assert arguments[:2] == ("image", "inspect"), arguments
         found = self.present.get(arguments[-1])
         told = "" if found is None else f"sha256:{found} 1000\n"
@@ -136,6 +138,16 @@ def test_an_image_of_an_older_recipe_is_missing(tree):
     there = Engine({images.recipe("run", CPU): "id"})
     (tree / "containers" / "venv.sh").write_text("# other\n")
     assert images.missing(there, ["run"], CPU) == ["run"]
+
+
+def test_images_of_older_recipes_are_outdated_and_those_of_others_none_of_ours(tree):
+    present = {images.recipe(name, CPU): "id" for name in images.NAMES}
+    cuda = {images.recipe("run", Wanted(gpu=True)): "id"}
+    others = dict.fromkeys(("localhost/bench-lap:0123456789ab", "debian:12", "<none>:<none>"), "id")
+    older = dict.fromkeys(("localhost/bench-run:0123456789ab", "localhost/bench-base:" + 12 * "f"))
+    there = Engine({**present, **cuda, **others, **older})
+    assert images.outdated(there, CPU) == sorted(older)
+    assert images.outdated(there, Wanted(gpu=True)) == sorted(older)
 
 
 def test_offline_and_nothing_fetched_says_so_before_anything_is_built(tree, monkeypatch, tmp_path):

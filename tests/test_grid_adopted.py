@@ -75,6 +75,23 @@ def test_the_key_of_what_follows_is_built_on_the_adopted_key(results):
     assert score.key == keys.key_of(score.made_of)
 
 
+def test_scoring_anew_asks_the_encoders_anew_and_needs_generations_alone(results):
+    """Where a study has metrics that are encoders, a stage stands before that of the scores."""
+    content = {**study.canonical(SMOKE), "scoring": {"metrics": ["bertscore"]}}
+    of = study.Study.model_validate(content)
+    run(results, of=of)
+    found = adopted.select(of, tuple(stages(results, SCORE, of=of).values()), SCORE)
+    assert {one.stage for one in found.stages if not one.stored} == {"embed", "score"}
+    assert {one.stage for one in found.stages if one.adopted} == {"base", "train", "generate"}
+    summaries = "cells/st-qlora-0.5m/summarization"
+    (results.path(summaries, GENERATE) / "output").unlink()
+    found = adopted.select(of, tuple(stages(results, SCORE, of=of).values()), SCORE)
+    (lost,) = found.lacking
+    assert (lost.stage.id, lost.need) == (f"{summaries}/embed", f"{summaries}/generate")
+    assert lost.first == "generate"
+    assert not {f"{summaries}/embed", f"{summaries}/score"} & {one.id for one in found.stages}
+
+
 def test_a_second_call_finds_everything_done(results):
     run(results)
     names = [name for name in stages(results, SCORE) if name.endswith("/score")]

@@ -235,6 +235,7 @@ def test_in_a_container_the_image_stands_for_python_and_torch(locked: Path) -> N
         "base": "sha256:1",
         "train": "sha256:1",
         "generate": "sha256:1",
+        "embed": "sha256:1",
         "score": "sha256:2",
     }
     assert all(set(one) == {"locks", "image"} for one in told.values())

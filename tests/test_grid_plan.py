@@ -14,7 +14,7 @@ import pytest
 from bench.grid import cells, keys, store, study
 from bench.grid.plan import Amounts, PlannedStage, as_json, plan
 from bench.grid.store import State, Store
-from bench.records import Outcome
+from bench.records import SUMMARIZATION, Outcome
 from bench.run.outcomes import bare_record
 
 ROOT = Path(__file__).parent.parent
@@ -46,8 +46,10 @@ def finish(results: Store, stage: PlannedStage, key: str, outcome: Outcome = Out
 def test_needs_come_first_and_a_chain_only_gets_shorter(results: Store, name: str) -> None:
     loaded = study.load(name)
     stages = stages_of(results, name=name)
-    models = sum(len(cell.models) for cell in study.expand(loaded))
-    assert len(stages) == len(loaded.sizes) * 3 + models * 3
+    learned = [loaded.tasks for _ in loaded.sizes]
+    learned += [model.tasks for cell in study.expand(loaded) for model in cell.models]
+    embedding = [tasks for tasks in learned if loaded.scoring.encoders and SUMMARIZATION in tasks]
+    assert len(stages) == 3 * len(learned) + len(embedding)
     seen: dict[str, PlannedStage] = {}
     for stage in stages:
         assert stage.id not in seen

@@ -189,6 +189,7 @@ def change(**changes: Any) -> Callable[[study.Study], study.Study]:
     return apply
 
 
+ENCODING = change(scoring__metrics=["bertscore"])(MINI)
 OPTIONS = {
     "a summary": (change(summary="other"), NONE),
     "tokens of generation": (
@@ -200,7 +201,7 @@ OPTIONS = {
         r"cells/(st|mt)-qlora-.*",
     ),
     "learning rate of full": (change(training__full__learning_rate=1e-5), r"cells/mt-fft-.*"),
-    "a metric": (change(scoring__metrics=["bertscore"]), SCORES),
+    "a metric": (change(scoring__metrics=["pmd"]), SCORES),
     "a suite's cap": (change(suites__2__max_problems_per_track=3), GENERATE_ON),
     "steps of one base": (
         change(sizes__1__pretrain_steps=7),
@@ -216,6 +217,35 @@ def test_a_changed_option_of_the_study(name: str) -> None:
     changed, pattern = OPTIONS[name]
     first = planned(ROOT)
     assert stale(first, planned(ROOT, changed(MINI))) == expected(first, pattern)
+
+
+EMBEDS = r"(bases/.*|cells/mt-.*|.*/summarization)/embed"
+
+
+@pytest.mark.usefixtures("read_once")
+def test_a_metric_that_is_an_encoder_adds_its_stage() -> None:
+    """Of the models that write summaries; what they have written stands."""
+    first = planned(ROOT)
+    after = planned(ROOT, ENCODING)
+    assert after.keys() - first.keys() == expected(after, EMBEDS)
+    assert stale(first, {name: after[name] for name in first}) == expected(first, SCORES)
+
+
+@pytest.mark.parametrize(
+    ("name", "pattern"),
+    [
+        ("bench/scoring/bertscore.py", rf"{EMBEDS}|{SCORES}"),
+        ("bench/scoring/sentences.py", rf"{EMBEDS}|{SCORES}"),
+        ("bench/scoring/metrics/lizard/lizard.py", SCORES),
+        ("bench/scoring/execution.py", SCORES),
+        ("bench/generate/decode.py", r".*/(generate|embed|score)"),
+        ("containers/locks/score.txt", SCORES),
+    ],
+)
+def test_a_changed_file_where_an_encoder_measures(checkout: Path, name: str, pattern: str) -> None:
+    first = planned(checkout, ENCODING)
+    with changed(checkout, name):
+        assert stale(first, planned(checkout, ENCODING)) == expected(first, pattern)
 
 
 @pytest.mark.parametrize(

@@ -67,7 +67,11 @@ def containers(
 ) -> Iterator[container.Containers]:
     given = {"run": image, "score": image}
     with container.Containers(
-        engine, given, results.folder, around(), preload=("decimal",)
+        engine,
+        given,
+        results.folder,
+        around(),
+        preload=dict.fromkeys(("run", "score"), ("decimal",)),
     ) as started:
         yield started
     assert left_behind(engine, results.folder) == []
@@ -153,7 +157,7 @@ def test_a_results_folder_may_be_named_from_where_one_stands(engine, image, resu
     monkeypatch.chdir(results.folder.parent)
     near = Store(Path(results.folder.name))
     given = {"run": image, "score": image}
-    with container.Containers(engine, given, near.folder, around(), preload=()) as started:
+    with container.Containers(engine, given, near.folder, around(), preload={}) as started:
         record, _ = finish(started, near, "use", job(KEY, options={"mib": 1}))
     assert record is not None
     assert record.outcome is Outcome.OK
@@ -263,7 +267,7 @@ def test_a_described_gpu_reaches_the_container(engine, image, results):
         )
         given = {"run": image, "score": image}
         with container.Containers(
-            engine, given, results.folder, surroundings, preload=()
+            engine, given, results.folder, surroundings, preload={}
         ) as started:
             record, _ = finish(started, results, "look", job(KEY, options={"paths": []}))
             assert record is not None

@@ -18,7 +18,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from bench.records import TRACKS, Generation, Sample
-from bench.scoring import admission, hubmodels, judge, judgments, marks, metrics, score
+from bench.scoring import admission, judge, judgments, marks, metrics, score
 from bench.scoring.admission import NotRunError
 from tests.judges import GOOD, Endpoint
 
@@ -494,14 +494,14 @@ def test_a_judge_that_is_not_there_is_a_note_for_each_column(tmp_path):
 
 
 def test_the_key_of_scores_knows_whether_a_judge_answers(endpoint, monkeypatch):
-    assert hubmodels.found(["judge"]) == {"judge": None}
+    assert judge.obtainable() is None
     server = endpoint(GOOD)
-    assert hubmodels.found(["judge"]) == {"judge": "stand-in"}
+    assert judge.obtainable() == "stand-in"
     graded(["One."])
     server.__exit__()
-    assert hubmodels.found(["judge"]) == {"judge": "stand-in"}  # what it said is still known
+    assert judge.obtainable() == "stand-in"  # what it said is still known
     monkeypatch.setenv(judge.MODEL, "another")
-    assert hubmodels.found(["judge"]) == {"judge": None}
+    assert judge.obtainable() is None
 
 
 # ----- a real server -----

@@ -18,8 +18,18 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from bench.data import hub
+from bench.errors import DataError
 from bench.records import TRACKS, Generation, Sample
-from bench.scoring import admission, hubmodels, metrics, score, sentences
+from bench.scoring import (
+    admission,
+    bertscore,
+    encoded,
+    hubmodels,
+    metrics,
+    outputs,
+    score,
+    sentences,
+)
 from bench.scoring.admission import NotRunError
 from tests import tiny_encoders
 
@@ -119,7 +129,6 @@ def test_texts_of_any_length_and_script_are_scored(pinned):
 
 
 def test_values_do_not_depend_on_what_else_is_scored(pinned, monkeypatch):
-    bertscore = sys.modules[type(metrics.load("bertscore")).__module__]
     pairs = [("a " * n + "list", "the list of " * (n % 5 + 1)) for n in range(1, 40)]
     together = metrics.compute("bertscore", *map(list, zip(*pairs, strict=True)))
     monkeypatch.setattr(bertscore, "PAIRS", 7)
@@ -318,8 +327,9 @@ def test_embeddings_are_unit_vectors_whatever_stands_beside_them(side, texts):
 # ----- in a stage's scores, and in its key -----
 
 
-def test_scores_of_summaries_have_the_columns_a_study_asks_for(monkeypatch, side, pinned):
-    monkeypatch.setenv("BENCH_SIDE", str(side))
+@pytest.fixture
+def summaries():
+    """Problems of both languages, each with a summary that says what the reference says."""
     problems = [Sample(f"add@{track}", track, {"code": METHOD}, SENTENCE) for track in TRACKS[2:4]]
     written = [
         Generation(
@@ -336,8 +346,17 @@ def test_scores_of_summaries_have_the_columns_a_study_asks_for(monkeypatch, side
         )
         for one in problems
     ]
-    options = score.Options(dict.fromkeys(TRACKS, "embedded"), ("bertscore", "side"))
-    found = score.score({"embedded": problems}, written, None, options=options)
+    return {"embedded": problems}, written
+
+
+OPTIONS = score.Options(dict.fromkeys(TRACKS, "embedded"), ("bertscore", "side"))
+
+
+def test_scores_of_summaries_have_the_columns_a_study_asks_for(
+    monkeypatch, side, pinned, summaries
+):
+    monkeypatch.setenv("BENCH_SIDE", str(side))
+    found = score.score(*summaries, None, options=OPTIONS)
     assert found.metrics["summarization/python/bertscore"] == pytest.approx(1.0, abs=1e-5)
     assert "summarization/python/side" not in found.metrics  # SIDE knows Java alone
     assert found.metrics["summarization/java/side"] is not None
@@ -346,19 +365,58 @@ def test_scores_of_summaries_have_the_columns_a_study_asks_for(monkeypatch, side
     none = score.Options(dict.fromkeys(TRACKS, "embedded"))
     assert not any(
         "bertscore" in key or "side" in key
-        for key in score.score({"embedded": problems}, written, None, options=none).metrics
+        for key in score.score(*summaries, None, options=none).metrics
     )
+
+
+def embed(summaries, path):
+    """What the stage embed leaves and the stage score takes."""
+    found = encoded.measure(OPTIONS.metrics, outputs.paired(*summaries), None)
+    encoded.write(found, path)
+    return dataclasses.replace(OPTIONS, encoded=encoded.read(path))
+
+
+def test_values_that_were_measured_before_are_the_same(
+    monkeypatch, side, pinned, summaries, tmp_path
+):
+    monkeypatch.setenv("BENCH_SIDE", str(side))
+    long = dataclasses.replace(summaries[1][0], output="x" * (admission.MAX_CHARACTERS + 1))
+    summaries = summaries[0], [long, summaries[1][1]]
+    direct = score.score(*summaries, None, options=OPTIONS)
+    options = embed(summaries, tmp_path / "encoded.json")
+    monkeypatch.delenv("BENCH_SIDE")
+    monkeypatch.delenv("BENCH_BERT")  # nothing is left to measure them with
+    taken = score.score(*summaries, None, options=options)
+    assert taken.metrics == direct.metrics
+    assert taken.notes == direct.notes
+    assert taken.metrics["summarization/java/side"] is not None
+    assert admission.TOO_LONG in taken.notes["summarization/python/bertscore"]
+
+
+def test_why_an_encoder_did_not_run_is_told_by_the_scores(summaries, tmp_path):
+    found = score.score(*summaries, None, options=embed(summaries, tmp_path / "encoded.json"))
+    assert found.metrics["summarization/python/bertscore"] is None
+    assert "is not on this machine" in found.notes["summarization/python/bertscore"]
+    assert "BENCH_SIDE" in found.notes["summarization/java/side@published"]
+
+
+def test_values_of_other_outputs_are_refused(pinned, summaries, tmp_path):
+    options = embed(summaries, tmp_path / "encoded.json")
+    problems, written = summaries
+    fewer = {"embedded": problems["embedded"][:1]}, written[:1]
+    with pytest.raises(DataError, match="are of other outputs"):
+        score.score(*fewer, None, options=options)
 
 
 def test_what_is_not_asked_for_is_not_in_the_key():
     assert hubmodels.found([]) == {}
-    assert hubmodels.found(["pmd", "judge"]) == {"judge": None}
+    assert hubmodels.found(["pmd", "judge"]) == {}
 
 
 def test_a_plan_knows_what_there_is_without_torch(side):
     code = (
         "import sys, json; from bench.scoring import hubmodels;"
-        "print(json.dumps(hubmodels.found(['bertscore', 'side', 'judge'])));"
+        "print(json.dumps(hubmodels.found(['bertscore', 'side'])));"
         "assert not {'torch', 'transformers', 'openai', 'evaluate'} & set(sys.modules)"
     )
     done = subprocess.run(
@@ -369,8 +427,7 @@ def test_a_plan_knows_what_there_is_without_torch(side):
         check=True,
     )
     found = json.loads(done.stdout)
-    assert set(found) == {"bertscore", "side", "side@published", "judge"}
-    assert found["judge"] is None
+    assert set(found) == {"bertscore", "side", "side@published"}
     assert len(found["side"]) == 64
 
 

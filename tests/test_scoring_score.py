@@ -9,7 +9,7 @@ import pytest
 
 from bench.errors import DataError
 from bench.records import TRACKS, Generation, Sample, Verdict
-from bench.scoring import metrics, score
+from bench.scoring import metrics, outputs, score
 from bench.scoring.admission import NotRunError, Rows
 from bench.scoring.score import Options
 
@@ -163,7 +163,7 @@ def test_a_prompt_that_was_too_long_is_missing_not_zero():
         {"embedded": PROBLEMS}, generations, None, options=Options({PYTHON: "embedded"})
     )
     assert found.metrics["generation/python/codebleu"] == 1.0
-    assert found.notes["generation/python/codebleu:far"] == score.PROMPT_TOO_LONG
+    assert found.notes["generation/python/codebleu:far"] == outputs.PROMPT_TOO_LONG
     table = found.tables["embedded", PYTHON]
     assert table["finish_reason"].tolist() == ["stop", "prompt-too-long"]
 

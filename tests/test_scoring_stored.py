@@ -16,7 +16,7 @@ from bench import cli
 from bench.data import embedded
 from bench.errors import BenchError, DataError
 from bench.records import Track
-from bench.scoring import metrics, score, stored
+from bench.scoring import metrics, outputs, stored
 from bench.scoring.admission import NotRunError
 from bench.scoring.quality import java
 from tests import grading
@@ -150,7 +150,7 @@ def test_references_from_a_file_are_compared_with(lines):
     assert table["similarity.BLEU"].isna().tolist() == [False, True]
     (gap,) = found.sheet.gaps
     assert (gap.columns, gap.ids) == (("codebleu", "similarity.BLEU"), ("b",))
-    assert gap.reason == score.NO_REFERENCE
+    assert gap.reason == outputs.NO_REFERENCE
     assert any("references.jsonl:2: id 'z'" in remark for remark in found.remarks)
     assert any("1 of 2 generations have no reference" in remark for remark in found.remarks)
     assert found.sheet.table.columns.tolist() == ["id", "codebleu", "similarity.BLEU"]

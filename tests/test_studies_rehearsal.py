@@ -17,7 +17,9 @@ import pytest
 
 from bench.data.sources import cache_folder
 from bench.grid import study
-from bench.report.folder import BASE_STAGES, MODEL_STAGES
+from bench.grid.plan import of_base, of_model
+from bench.scoring import hubmodels
+from tests import tiny_encoders
 
 pytestmark = pytest.mark.slow
 
@@ -48,7 +50,11 @@ def command(root: Path, mirror: Path, *words: str) -> subprocess.CompletedProces
     return subprocess.run(
         [sys.executable, "-m", "bench", *words, *options, "--offline"],
         cwd=ROOT,
-        env={**os.environ, "BENCH_CACHE": str(root / "cache")},
+        env={
+            **os.environ,
+            "BENCH_CACHE": str(root / "cache"),
+            hubmodels.SIDE_VARIABLE: str(root / "side"),
+        },
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,
         text=True,
@@ -64,6 +70,7 @@ def rehearsed(tmp_path_factory, mirror):
     tools = cache_folder().resolve() / "tools"
     tools.mkdir(parents=True, exist_ok=True)
     (root / "cache" / "tools").symlink_to(tools)
+    tiny_encoders.mpnet(root / "side" / "hard-negatives" / "141205", seed=1)
     done = command(root, mirror, "run", "--jobs", "2")
     assert done.returncode == 0, done.stdout[-4000:]
     return root
@@ -77,10 +84,10 @@ def results(rehearsed):
 def owners():
     """Every base and model of the grid with its tasks and stages."""
     for base in REHEARSAL.sizes:
-        yield f"bases/{base.name}", REHEARSAL.tasks, BASE_STAGES
+        yield f"bases/{base.name}", REHEARSAL.tasks, of_base(REHEARSAL)
     for cell in study.expand(REHEARSAL):
         for model in cell.models:
-            yield f"cells/{cell.id}/{model.id}", model.tasks, MODEL_STAGES
+            yield f"cells/{cell.id}/{model.id}", model.tasks, of_model(REHEARSAL, model.tasks)
 
 
 def generations(rehearsed, owner):
@@ -157,6 +164,9 @@ def test_every_metric_of_the_study_has_a_value_or_says_why_not(results):
         for key in (column, f"{column}:{suite}-corrected"):
             assert key in keys, metric
             assert multi["metrics"][key] is not None or keys[key], metric
+    # The only encoder that is here: a stand-in of the hard-negatives checkpoint.
+    assert -1 <= multi["metrics"]["summarization/java/side"] <= 1
+    assert "baseline" in multi["notes"]["summarization/java/side@published"]
     for track in ("generation/python", "generation/java"):
         assert multi["notes"][f"{track}/pass@1"].startswith("not run")
 
@@ -198,7 +208,7 @@ def test_the_reports_name_every_suite_and_mixture(rehearsed):
 def test_a_second_run_has_nothing_to_do(rehearsed, mirror):
     done = command(rehearsed, mirror, "run")
     assert done.returncode == 0
-    assert "45 stages, 0 to run" in done.stdout
+    assert "55 stages, 0 to run" in done.stdout
     told = json.loads(command(rehearsed, mirror, "plan", "--json").stdout)
     states = {stage["state"] for part in (*told["bases"], *(model for cell in told["cells"]
               for model in cell["models"])) for stage in part["stages"]}  # fmt: skip

@@ -32,6 +32,11 @@ def declare(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> No
         action="store_true",
         help="build each a second time and compare: the same lock gives the same digest",
     )
+    build.add_argument(
+        "--prune",
+        action="store_true",
+        help="then remove the images of earlier recipes; the results made in them stay",
+    )
     build.set_defaults(command=build_images)
     lock = commands.add_parser("lock", help="resolve every lock anew; options after -- go to uv")
     lock.add_argument("uv", nargs="*", metavar="OPTION", help="for example -- --upgrade")
@@ -78,9 +83,18 @@ def build_images(options: argparse.Namespace) -> int:
         if built:
             took[name] = time.monotonic() - start
     out.print(_table(list(found.values()), took))
-    if options.again:
-        return max(_again(engine, image, wanted) for image in found.values())
-    return 0
+    code = max(_again(engine, image, wanted) for image in found.values()) if options.again else 0
+    if options.prune:
+        _prune(engine, wanted)
+    return code
+
+
+def _prune(engine: Engine, wanted: Wanted) -> None:
+    """Remove the images of earlier recipes; one that a container uses is kept and named."""
+    for reference in images.outdated(engine, wanted):
+        done = engine.call("image", "rm", reference, check=False)
+        kept = f"kept: {engines.last_line(done.stderr)}" if done.returncode else "removed"
+        out.print(f"{reference}: {kept}", soft_wrap=True, markup=False)
 
 
 def _again(engine: Engine, image: Image, wanted: Wanted) -> int:

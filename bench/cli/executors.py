@@ -47,6 +47,11 @@ class Choice:
         return {name: self.images[name].id if name in self.images else None for name in names}
 
     @property
+    def unbuilt(self) -> bool:
+        """Whether an image has to be built before anything can start."""
+        return self.engine is not None and len(self.images) < len(_names())
+
+    @property
     def provenance(self) -> dict[str, Any]:
         """What a run's provenance says of it."""
         if self.engine is None:
@@ -92,7 +97,7 @@ def built(choice: Choice, say: Callable[[str], None], *, offline: bool) -> Choic
     Raises:
         MachineError: something that an image is made of cannot be had, or it cannot be built.
     """
-    if choice.engine is None or len(choice.images) == len(_names()):
+    if choice.engine is None or not choice.unbuilt:
         return choice
     found = images.ensure(choice.engine, _names(), _wanted(), offline=offline, progress=say)
     return dataclasses.replace(choice, images=found)

@@ -172,6 +172,19 @@ def before_a_run(
     return found
 
 
+def refuse_too_large(
+    request: Request, stages: Sequence[PlannedStage], options: argparse.Namespace
+) -> None:
+    """Refuse what surely does not fit this machine; warnings are left to ``before_a_run``.
+
+    Raises:
+        MachineError: something surely does not fit, and ``--anyway`` was not given.
+    """
+    if not options.anyway:
+        about = request.study, request.cells, stages, request.store.folder, request.mirror
+        fit.require(forecast(*about, jobs=options.jobs).problems)
+
+
 def refuse_without_gpu(
     request: Request, stages: Callable[[], Sequence[PlannedStage]], options: argparse.Namespace
 ) -> None:

@@ -146,6 +146,9 @@ def run(options: argparse.Namespace) -> int:
     if options.earlier is None:
         forecast.refuse_without_gpu(request, lambda: _chosen(request, _planned(request)), options)
     digests.verify(request.study, request.mirror)
+    if request.executor.unbuilt and options.earlier is None and not _stored(request):
+        # Else minutes of building would come first.
+        forecast.refuse_too_large(request, _chosen(request, _planned(request)), options)
     request = _with_images(request, options)
     with request.store.locked():
         taken = _take(request, options)
@@ -214,9 +217,14 @@ def _take(request: _Request, options: argparse.Namespace) -> earlier.Taken | Non
     return taken
 
 
+def _stored(request: _Request) -> bool:
+    """Whether the run folder holds anything of a run."""
+    return any(request.store.folder.glob("*/*/**/record.json"))
+
+
 def _check_stored(request: _Request) -> None:
     """Raise the error for a run folder that holds nothing."""
-    if not any(request.store.folder.glob("*/*/**/record.json")):
+    if not _stored(request):
         raise BenchError(
             f"nothing is stored: {request.store.folder} holds no stage of a run",
             hint=f"run it first: bench run --study {request.study.name}; or take an earlier run, "
@@ -250,7 +258,7 @@ def _execute(
             ),
             request.study,
         )
-        if any(stage.stage == planning.SCORE for stage in left):
+        if any(stage.stage in (planning.EMBED, planning.SCORE) for stage in left):
             inside = request.executor.engine is not None
             for line in lacks.of_scoring(request.study, request.mirror, in_images=inside):
                 out.print(f"[yellow]{escape(line)}[/]", soft_wrap=True)

@@ -28,6 +28,8 @@ from bench.scoring.sandbox import packages
 
 #: The images in the order in which they are built.
 NAMES = ("base", "run", "score")
+#: What the kit calls an image: its kind, and the digest of its recipe.
+_OURS = re.compile(r"localhost/bench-(?:base|run|run-cuda|score):[0-9a-f]{12}")
 #: Stands in for every time of an image: 1 January 2026.
 EPOCH = 1767225600
 #: Replaces the base that the kit makes itself; the same as ``--base-image``.
@@ -138,6 +140,15 @@ def here(engine: Engine, name: str, wanted: Wanted) -> Image | None:
 def missing(engine: Engine, names: Sequence[str], wanted: Wanted) -> list[str]:
     """The names of those that are not here in their present recipe."""
     return [name for name in names if here(engine, name, wanted) is None]
+
+
+def outdated(engine: Engine, wanted: Wanted) -> list[str]:
+    """The kit's images here that are of other recipes than the present ones, for CPU or GPU."""
+    kinds = [dataclasses.replace(wanted, gpu=gpu) for gpu in (False, True)]
+    present = {recipe(name, kind) for kind in kinds for name in NAMES}
+    format_ = "{{.Repository}}:{{.Tag}}"
+    listed = engine.call("image", "ls", "--format", format_).stdout.split()
+    return sorted({one for one in listed if _OURS.fullmatch(one)} - present)
 
 
 def _inspect(engine: Engine, name: str, reference: str) -> Image | None:

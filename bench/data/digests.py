@@ -58,7 +58,7 @@ def of_stages(
     Only for the stages that are ``checked`` are the mirror's files verified, and must be there.
     """
     learned = mirror if "train" in checked else None
-    read = mirror if {"generate", "score"} & set(checked) else None
+    read = mirror if {"generate", "embed", "score"} & set(checked) else None
     wording = _wording_digests(study.prompts, mirror, "train" in checked)
     corpora.check_name(study.data.corpus)
     own = _embedded_digests()
@@ -86,6 +86,7 @@ def of_stages(
         "base": own if any(isinstance(b, TinyBase) for b in study.sizes) else {},
         "train": training | wording,
         "generate": evaluation | asked,
+        "embed": evaluation,
         "score": evaluation,
     }
 

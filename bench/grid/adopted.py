@@ -11,7 +11,7 @@ import dataclasses
 from collections.abc import Mapping, Sequence
 
 from bench.grid import changes
-from bench.grid.plan import BASE, GENERATE, SCORE, TRAIN, PlannedStage, comes_before
+from bench.grid.plan import BASE, EMBED, GENERATE, SCORE, TRAIN, PlannedStage, comes_before
 from bench.grid.study import Study, TinyBase
 
 #: Of what an adopted stage differs in, this much is named.
@@ -21,7 +21,6 @@ OUTPUTS: Mapping[str, str] = {
     BASE: "base model",
     TRAIN: "trained model",
     GENERATE: "generations",
-    SCORE: "scores",
 }
 
 
@@ -60,7 +59,7 @@ def select(study: Study, stages: Sequence[PlannedStage], start: str) -> Selectio
         if comes_before(stage.stage, start):
             if stage.stored:
                 kept[stage.id] = trimmed
-        elif stage.stage != start:
+        elif not all(comes_before(need.rpartition("/")[2], start) for need in stage.needs):
             if present:
                 kept[stage.id] = trimmed
         elif (missing := _missing(study, stage, kept)) is not None:
@@ -94,7 +93,7 @@ def _missing(study: Study, stage: PlannedStage, kept: Mapping[str, PlannedStage]
 def _session(stage: PlannedStage, kept: Mapping[str, PlannedStage]) -> str:
     """The session that makes what a stage lacks, from the most that is stored."""
     trained = f"{stage.owner}/{TRAIN if stage.cell else BASE}"
-    return "generate" if stage.stage == SCORE and trained in kept else "reproduce"
+    return "generate" if stage.stage in (EMBED, SCORE) and trained in kept else "reproduce"
 
 
 def told(stages: Sequence[PlannedStage]) -> str | None:

@@ -16,7 +16,7 @@ from bench.costs import Shape
 from bench.grid import analytic, durations, nearest
 from bench.grid.devices import Machine
 from bench.grid.nearest import Match, ShapeOf, Work
-from bench.grid.plan import BASE, GENERATE, SCORE, TRAIN, Amounts, PlannedStage
+from bench.grid.plan import BASE, EMBED, GENERATE, SCORE, TRAIN, Amounts, PlannedStage
 from bench.grid.recorded import Run
 from bench.grid.study import HubBase, Study
 
@@ -128,7 +128,7 @@ class _Estimator:
     def _work(self, study: Study, stage: str, method: str | None, tasks: tuple[str, ...]) -> Work:
         """How much a stage of a study computes, where its data are here."""
         amounts = self._amounts(study)
-        if stage in (GENERATE, SCORE):
+        if stage in (GENERATE, EMBED, SCORE):
             return Work(None, None, _prompts(study, amounts, tasks))
         size = amounts.models.get((str(method), tasks), {})
         tokens = analytic.training_tokens(study, method, tasks, size.get("rows"))
@@ -197,11 +197,11 @@ class _Estimator:
     def _disk(self, stage: PlannedStage, found: Match | None, *, hub: bool) -> Figure:
         if found is not None and found.same:
             return Figure(found.measured.disk_bytes, found.basis)
-        if stage.stage in (GENERATE, SCORE):
+        if stage.stage in (GENERATE, EMBED, SCORE):
             prompts = self._work(self._study, stage.stage, stage.method, stage.tasks).prompts
             if not prompts:
                 return Figure(None, "the suites' problems are not here")
-            if stage.stage == SCORE:
+            if stage.stage in (EMBED, SCORE):
                 return Figure(_SCORE_BYTES * sum(prompts.values()), ANALYTIC)
             tokens = sum(new * count for new, count in prompts.items())
             return Figure(_TOKEN_BYTES * tokens, ANALYTIC)

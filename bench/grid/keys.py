@@ -28,6 +28,7 @@ ENTRIES: Mapping[str, str] = {
     "base": "bench.run.stages:base",
     "train": "bench.run.stages:train",
     "generate": "bench.run.stages:generate",
+    "embed": "bench.run.stages:embed",
     "score": "bench.run.stages:score",
 }
 
@@ -45,7 +46,13 @@ def digest(value: Any) -> str:
 
 
 #: The image in which each stage runs under the container executor.
-IMAGES: Mapping[str, str] = {"base": "run", "train": "run", "generate": "run", "score": "score"}
+IMAGES: Mapping[str, str] = {
+    "base": "run",
+    "train": "run",
+    "generate": "run",
+    "embed": "run",
+    "score": "score",
+}
 
 
 #: Per stage, the SHA-256 of each data file that a model of some tasks reads.
@@ -158,6 +165,8 @@ def decides(
             "decoding": {**decoding, "new_tokens": new_tokens},
             "plan": study.training.plan,
         }
+    if stage == "embed":
+        return {"tasks": list(tasks), "suites": suites, "metrics": list(study.scoring.encoders)}
     if stage == "score":
         return {"tasks": list(tasks), "suites": suites, "scoring": whole["scoring"]}
     raise ValueError(f"unknown stage {stage}")
@@ -173,7 +182,7 @@ def made_of(
     """Everything that decides a stage, in canonical JSON: its SHA-256 is the stage's key.
 
     ``config`` is its slice of the study, ``upstream`` the keys of the stages that it
-    builds on, by stage (``base``, ``train``, ``generate``).
+    builds on, by stage (``base``, ``train``, ``generate``, ``embed``).
     """
     data = ingredients.data(tasks)
     return canonical_json(

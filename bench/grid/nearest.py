@@ -8,11 +8,13 @@ from typing import Any
 
 from bench.costs import Shape
 from bench.grid import analytic, devices, durations, keys
-from bench.grid.plan import BASE, SCORE, TRAIN, PlannedStage
+from bench.grid.plan import BASE, EMBED, SCORE, TRAIN, PlannedStage
 from bench.grid.recorded import Measured, Run
 from bench.grid.study import HubBase, Study, TinyBase
 
 RECORDED = "recorded"
+#: They cost what the texts do, whatever model wrote them.
+_OF_TEXTS = (EMBED, SCORE)
 #: Of a base, its shape or why that is not known: ``bench.data.architectures.shape``.
 ShapeOf = Callable[[TinyBase | HubBase], Shape | str]
 
@@ -80,7 +82,7 @@ def match(
             if not _alike(study, stage, one, run, equal=its == shape):
                 continue
             made = _decides(run.study, one.stage, one.size, one.method, one.tasks)
-            rank = 8 * (its != shape and stage.stage != SCORE) + 4 * (one.device != device)
+            rank = 8 * (its != shape and stage.stage not in _OF_TEXTS) + 4 * (one.device != device)
             rank += 2 * (made != wanted) + (one.tasks != stage.tasks)
             if best is None or rank < best[0]:
                 best = rank, one, run
@@ -112,7 +114,7 @@ def _alike(study: Study, stage: PlannedStage, one: Measured, run: Run, *, equal:
     Between shapes only a training on a GPU is scaled: what a tiny model's takes on a processor
     is hardly its products.
     """
-    if stage.stage == SCORE:
+    if stage.stage in _OF_TEXTS:
         mine, its = study.scoring.metrics, run.study.scoring.metrics
         return one.tasks == stage.tasks and set(mine) == set(its)
     if analytic.kind(one.method) != analytic.kind(stage.method):

@@ -14,14 +14,15 @@ from bench.grid import changes, keys
 from bench.grid.keys import Ingredients
 from bench.grid.store import State, Store
 from bench.grid.study import Study, TinyBase
-from bench.records import SCHEMA, Cell, Model
+from bench.records import SCHEMA, SUMMARIZATION, Cell, Model
 
-BASE, TRAIN, GENERATE, SCORE = "base", "train", "generate", "score"
+BASE, TRAIN, GENERATE, EMBED, SCORE = "base", "train", "generate", "embed", "score"
 #: What comes behind the models' stages: a plan that starts there adopts all of them.
 REPORT = "report"
-_ORDER = {BASE: 0, TRAIN: 1, GENERATE: 2, SCORE: 3, REPORT: 4}
+#: What scores starts with what encoders make of the outputs.
+_ORDER = {BASE: 0, TRAIN: 1, GENERATE: 2, EMBED: 3, SCORE: 3, REPORT: 4}
 #: Rough relative cost of each stage of a model; only its order matters (longest first).
-_COST = {BASE: 6.0, TRAIN: 3.0, GENERATE: 3.0, SCORE: 1.0}
+_COST = {BASE: 6.0, TRAIN: 3.0, GENERATE: 3.0, EMBED: 1.0, SCORE: 1.0}
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
@@ -138,6 +139,21 @@ class _Planner:
         return record.key, State.ADOPTED, was or b"", changes.why(was, made)
 
 
+def of_base(study: Study) -> tuple[str, ...]:
+    """The stages of a base model, each building on the one before."""
+    return (BASE, *_evaluation(study, study.tasks))
+
+
+def of_model(study: Study, tasks: Sequence[str]) -> tuple[str, ...]:
+    """The stages of a model of some tasks, each building on the one before."""
+    return (TRAIN, *_evaluation(study, tasks))
+
+
+def _evaluation(study: Study, tasks: Sequence[str]) -> tuple[str, ...]:
+    embeds = study.scoring.encoders and SUMMARIZATION in tasks
+    return (GENERATE, EMBED, SCORE) if embeds else (GENERATE, SCORE)
+
+
 def comes_before(stage: str, start: str) -> bool:
     """Whether a stage's result is what a run that begins with ``start`` builds on."""
     return _ORDER[stage] < _ORDER[start]
@@ -157,11 +173,11 @@ def plan(
     """
     planner = _Planner(study, store, ingredients, start)
     for size in dict.fromkeys(cell.size for cell in cells):
-        planner.chain((BASE, GENERATE, SCORE), f"bases/{size}", study.tasks, size)
+        planner.chain(of_base(study), f"bases/{size}", study.tasks, size)
     for cell in cells:
         for model in cell.models:
             planner.chain(
-                (TRAIN, GENERATE, SCORE),
+                of_model(study, model.tasks),
                 f"cells/{cell.id}/{model.id}",
                 model.tasks,
                 cell.size,

@@ -128,13 +128,13 @@ def _owners(
     study: Study,
 ) -> Iterator[tuple[str, str, str | None, tuple[str, ...], Sequence[str]]]:
     """Owner, size, method, tasks and stages of every base and model of a study."""
-    late = (planning.GENERATE, planning.SCORE)
     for base in study.sizes:
-        yield f"bases/{base.name}", base.name, None, study.tasks, (planning.BASE, *late)
+        yield f"bases/{base.name}", base.name, None, study.tasks, planning.of_base(study)
     for cell in expand(study):
         for model in cell.models:
             owner = f"cells/{cell.id}/{model.id}"
-            yield owner, cell.size, cell.method, model.tasks, (planning.TRAIN, *late)
+            stages = planning.of_model(study, model.tasks)
+            yield owner, cell.size, cell.method, model.tasks, stages
 
 
 def _prompts(results: Store, owner: str) -> int | None:

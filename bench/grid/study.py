@@ -219,6 +219,11 @@ class Scoring(_Table):
         ...,
     ] = ()
 
+    @property
+    def encoders(self) -> tuple[str, ...]:
+        """Those that are encoders, which a stage of their own runs."""
+        return tuple(name for name in self.metrics if name in ("bertscore", "side"))
+
 
 class Mixture(_Table):
     """A further cell: a multi-task method at one size, trained on some of the tasks."""

@@ -13,14 +13,11 @@ import pandas as pd
 
 from bench.errors import DataError
 from bench.grid import changes
-from bench.grid.plan import BASE, GENERATE, SCORE, TRAIN
+from bench.grid.plan import SCORE, of_base, of_model
 from bench.grid.store import PROVENANCES, RUN, Store
 from bench.grid.study import Study, expand
 from bench.records import TRACKS, Cell, Outcome, StageRecord, Track
 from bench.report.mixture import Origin
-
-MODEL_STAGES = (TRAIN, GENERATE, SCORE)
-BASE_STAGES = (BASE, GENERATE, SCORE)
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
@@ -50,8 +47,9 @@ def read(folder: Path, study: Study, keys: Mapping[str, str] | None = None) -> R
         DataError: a scores or provenance file that cannot be read.
     """
     store, cells = Store(folder), expand(study)
-    owners = {f"bases/{base.name}": BASE_STAGES for base in study.sizes}
-    owners |= {owner(cell, model.id): MODEL_STAGES for cell in cells for model in cell.models}
+    owners = {f"bases/{base.name}": of_base(study) for base in study.sizes}
+    for cell in cells:
+        owners |= {owner(cell, model.id): of_model(study, model.tasks) for model in cell.models}
     records, metrics, notes, score_folders = {}, {}, {}, {}
     for name, stages in owners.items():
         for stage in stages:

@@ -13,11 +13,11 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, TypedDict
 
-from bench.grid.plan import BASE, TRAIN
+from bench.grid.plan import BASE, TRAIN, of_base, of_model
 from bench.grid.store import write_atomic, writing
 from bench.records import SCHEMA, Cell, Outcome, Phase
 from bench.report import mixture
-from bench.report.folder import BASE_STAGES, MODEL_STAGES, Run, owner
+from bench.report.folder import Run, owner
 
 #: The run's note that says how its stages' provenances differ.
 MIXED = "provenance"
@@ -111,7 +111,7 @@ def _cell(run: Run, cell: Cell, keys: Sequence[str]) -> CellEntry:
     notes: dict[str, str] = {}
     for model in cell.models:
         name = owner(cell, model.id)
-        stages = _stages(run, name, MODEL_STAGES)
+        stages = _stages(run, name, of_model(run.study, model.tasks))
         models.append(
             {
                 "id": model.id,
@@ -136,7 +136,7 @@ def _cell(run: Run, cell: Cell, keys: Sequence[str]) -> CellEntry:
 
 def _base(run: Run, size: str, keys: Sequence[str]) -> BaseEntry:
     name = f"bases/{size}"
-    stages = _stages(run, name, BASE_STAGES)
+    stages = _stages(run, name, of_base(run.study))
     metrics, notes = _metrics(run, name, keys, run.study.tasks, stages)
     return {
         "size": size,

@@ -69,7 +69,8 @@ class Containers:
     """Starts stages in containers of an engine.
 
     ``images`` are the references of the images ``run`` and ``score``; ``folder`` is the
-    run's. ``threads`` is the number of cores for each stage.
+    run's. ``threads`` is the number of cores for each stage. ``preload`` names the modules
+    that the server in a container of each image imports.
     """
 
     def __init__(
@@ -80,14 +81,14 @@ class Containers:
         surroundings: Surroundings,
         *,
         threads: int = 1,
-        preload: Sequence[str] = PRELOAD,
+        preload: Mapping[str, Sequence[str]] = PRELOAD,
     ) -> None:
         self.threads = threads
         self._engine = engine
         self._images = images
         self._folder = folder.resolve()
         self._around = surroundings
-        self._preload = tuple(preload)
+        self._preload = preload
         self._running: list[Instance] = []
         self._started = 0
         self._told: collections.deque[Mapping[str, Any]] = collections.deque()
@@ -166,7 +167,8 @@ class Containers:
         inputs = {path.parent for path in task.job.inputs.values()}
         outside = sorted(path for path in inputs if not path.is_relative_to(writable))
         kind = keys.IMAGES[task.job.stage]
-        serving = _SERVE.format(root=str(ROOT), path=str(CONTROL / SOCKET), modules=self._preload)
+        modules = tuple(self._preload.get(kind, ()))
+        serving = _SERVE.format(root=str(ROOT), path=str(CONTROL / SOCKET), modules=modules)
         return ContainerSpec(
             f"{prefix(self._folder)}{os.getpid()}-{self._started}",
             image,

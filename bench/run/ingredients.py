@@ -11,7 +11,7 @@ from bench.data import digests
 from bench.grid import keys
 from bench.grid.keys import Ingredients
 from bench.grid.study import Study
-from bench.scoring import codereval, hubmodels
+from bench.scoring import codereval, hubmodels, judge
 from bench.scoring.quality import javatools
 from bench.scoring.sandbox import toolchain
 
@@ -37,27 +37,27 @@ def present(
     metrics = study.scoring.metrics
     tools: dict[str, Any] = {}
     if images is None:
-        tools = {**toolchain.found(), **javatools.found(metrics), **_encoders(metrics)}
+        tools = {**toolchain.found(), **javatools.found(metrics), **_encoder()}
     return Ingredients(
         sources=keys.sources(root),
         environment=keys.environment(root, images),
         data=lambda tasks: digests.of_stages(study, tasks, mirror, stages),
         machine={
+            "embed": hubmodels.found(study.scoring.encoders, mirror),
             "score": {
                 **tools,
                 "codereval": codereval.found(),
-                **hubmodels.found(metrics, mirror),
+                **({"judge": judge.obtainable()} if "judge" in metrics else {}),
                 "unsafe": unsafe,
-            }
+            },
         },
     )
 
 
-def _encoders(metrics: Collection[str]) -> dict[str, str | None]:
-    """The models that come as packages, and the torch that scores use where they use one."""
+def _encoder() -> dict[str, str | None]:
+    """The encoder that comes as a package, and the torch that scores use where it is there."""
     encoder = _version(_ENCODER)
-    asked = encoder is not None or bool({"bertscore", "side"} & set(metrics))
-    return {"encoder": encoder, **({"torch": _version("torch")} if asked else {})}
+    return {"encoder": encoder, **({"torch": _version("torch")} if encoder else {})}
 
 
 def _version(package: str) -> str | None:

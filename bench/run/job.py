@@ -17,7 +17,7 @@ class Job:
     """One stage to execute.
 
     ``inputs`` maps the name of each stage that this one builds on (``base``, ``train``,
-    ``generate``) to its finished folder. ``cell``, ``method`` and ``model`` are None for
+    ``generate``, ``embed``) to its finished folder. ``cell``, ``method`` and ``model`` are None for
     a base. ``options`` carries what the caller wants known but no key covers (for example
     where the mirror lies). A stage's result may depend only on what its key covers.
     ``provenance`` is the name under which the run says what it was made of.

@@ -11,15 +11,12 @@ from pathlib import Path
 
 from bench.data import hub
 from bench.errors import MachineError
-from bench.grid.plan import GENERATE, SCORE, PlannedStage
+from bench.grid.plan import EMBED, GENERATE, SCORE, PlannedStage
 from bench.grid.study import HubBase, Study
 from bench.scoring import hubmodels, judge
 from bench.scoring.admission import NotRunError
 from bench.scoring.quality import javatools
 from bench.scoring.sandbox import packages, toolchain
-
-#: The metrics that are models, or ask one.
-_MODELS = ("bertscore", "side", "judge")
 
 
 def fetch_command(study: Study, *options: str) -> str:
@@ -55,7 +52,7 @@ def require_weights(study: Study, left: Sequence[PlannedStage], mirror: Path | N
 
 def _reads_base(stage: PlannedStage) -> bool:
     """Full weights are read alone; an adapter is read with its base."""
-    if stage.stage == SCORE:
+    if stage.stage in (EMBED, SCORE):
         return False
     return not (stage.stage == GENERATE and stage.method == "mt-fft")
 
@@ -74,19 +71,16 @@ def of_scoring(study: Study, mirror: Path | None, *, in_images: bool = False) ->
         lines += [f"{name} will not run: {why}" for name, why in absent.items()]
         if lines and packages.offline():
             lines.append(f"what can be fetched of it, once: {fetch_command(study, '--tools')}")
-    if in_images:
-        told = "needs torch or a network, and a container has neither: score with --executor venv"
-        return [f"{name} has no values: {told}" for name in metrics if name in _MODELS]
-    lines += [f"{name} has no values: {why}" for name, why in _models(metrics, mirror)]
+    lines += [f"{name} has no values: {why}" for name, why in _models(metrics, mirror, in_images)]
     return lines
 
 
-def _models(metrics: Sequence[str], mirror: Path | None) -> list[tuple[str, str]]:
+def _models(metrics: Sequence[str], mirror: Path | None, in_images: bool) -> list[tuple[str, str]]:
     """The metrics that are models, or ask one, and cannot run here."""
     checks: dict[str, Callable[[], object]] = {
         "bertscore": lambda: hubmodels.folder(hubmodels.BERT, mirror),
         "side": lambda: hubmodels.side_folder("hard-negatives"),
-        "judge": _judge,
+        "judge": _no_network if in_images else _judge,
     }
     absent = []
     for name, check in checks.items():
@@ -96,6 +90,10 @@ def _models(metrics: Sequence[str], mirror: Path | None) -> list[tuple[str, str]
         except NotRunError as error:
             absent.append((name, str(error).removeprefix("not run: ")))
     return absent
+
+
+def _no_network() -> None:
+    raise NotRunError("it needs a network, and a container has none: score with --executor venv")
 
 
 def _judge() -> None:

@@ -8,6 +8,7 @@ starts in milliseconds, and no stage can leave memory, threads or state to anoth
 from __future__ import annotations
 
 import contextlib
+import itertools
 import os
 import select
 import signal
@@ -42,37 +43,45 @@ ENVIRONMENT: Mapping[str, str] = {
 }
 _THREADS = ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS")
 
-#: What the stages import. transformers loads lazily, so its large parts are named.
-PRELOAD = (
-    "torch",
-    "transformers.trainer",
-    "transformers.models.qwen2.modeling_qwen2",
-    "peft",
-    "bitsandbytes",
-    "evaluate",
-    "datasets",
-    "pandas",
-    "nltk.tokenize.destructive",
-    "nltk.translate.meteor_score",
-    "rouge_score.rouge_scorer",
-    "sacrebleu",
-    "codebleu.dataflow_match",
-    "codebleu.weighted_ngram_match",
-    "lizard",
-    "tree_sitter_c_sharp",
-    "tree_sitter_java",
-    "tree_sitter_python",
-    "bench.run.child",
-    "bench.train.bases",
-    "bench.train.fit",
-    "bench.train.methods",
-    "bench.generate.decode",
-    "bench.data.corpora",
-    "bench.data.problems",
-    "bench.data.rows",
-    "bench.scoring.execution",
-    "bench.scoring.score",
-)
+#: What the stages of each image import. transformers loads lazily, so its large parts are named.
+PRELOAD: Mapping[str, tuple[str, ...]] = {
+    "run": (
+        "torch",
+        "transformers.trainer",
+        "transformers.models.qwen2.modeling_qwen2",
+        "peft",
+        "bitsandbytes",
+        "bench.run.child",
+        "bench.train.bases",
+        "bench.train.fit",
+        "bench.train.methods",
+        "bench.generate.decode",
+        "bench.data.corpora",
+        "bench.data.problems",
+        "bench.data.rows",
+    ),
+    "score": (
+        "evaluate",
+        "datasets",
+        "pandas",
+        "nltk.tokenize.destructive",
+        "nltk.translate.meteor_score",
+        "rouge_score.rouge_scorer",
+        "sacrebleu",
+        "codebleu.dataflow_match",
+        "codebleu.weighted_ngram_match",
+        "lizard",
+        "tree_sitter_c_sharp",
+        "tree_sitter_java",
+        "tree_sitter_python",
+        "bench.run.child",
+        "bench.data.problems",
+        "bench.scoring.execution",
+        "bench.scoring.score",
+    ),
+}
+#: And those of all stages: here one server starts them all.
+_EVERYTHING = tuple(dict.fromkeys(itertools.chain.from_iterable(PRELOAD.values())))
 
 _SERVE = (
     "import sys; sys.path[:] = {path!r}; "
@@ -92,7 +101,7 @@ class Local:
     the server imports (absent ones are left to the stages that need them).
     """
 
-    def __init__(self, threads: int = 1, preload: Sequence[str] = PRELOAD) -> None:
+    def __init__(self, threads: int = 1, preload: Sequence[str] = _EVERYTHING) -> None:
         self.threads = threads
         #: What loading took: ``cpu_s``, ``rss_bytes``, ``threads``, ``absent``.
         self.ready: Mapping[str, Any] | None = None

@@ -30,6 +30,7 @@ if TYPE_CHECKING:
 
 MODEL = "model"
 GENERATIONS = "generations.jsonl"
+ENCODED = "encoded.json"
 SCORES = "scores.json"
 
 
@@ -113,9 +114,24 @@ def generate(job: Job, work: Path, meter: Meter, progress: Progress) -> StageRes
     return StageResult(tokens=tokens, details={"prompts": len(prompts)})
 
 
+def embed(job: Job, work: Path, meter: Meter, progress: Progress) -> StageResult:
+    """Measure the metrics that are encoders; ``work/encoded.json`` is what ``score`` takes."""
+    from bench.scoring import encoded, hubmodels, outputs
+
+    written = outputs.paired(
+        _problems(job), _read_generations(job.inputs["generate"] / GENERATIONS)
+    )
+    names = job.study.scoring.encoders
+    progress(0, 1, ", ".join(names))
+    with meter.phase("embed"):
+        found = encoded.measure(names, written, _mirror(job))
+    encoded.write(found, work / ENCODED)
+    return StageResult(details={"models": hubmodels.found(names, _mirror(job))})
+
+
 def score(job: Job, work: Path, meter: Meter, progress: Progress) -> StageResult:
     """Execute and score what a model wrote: tables per suite and track, means, notes."""
-    from bench.scoring import execution, hubmodels, score
+    from bench.scoring import encoded, execution, judge, score
     from bench.scoring.sandbox import jail
 
     problems = _problems(job)
@@ -128,6 +144,7 @@ def score(job: Job, work: Path, meter: Meter, progress: Progress) -> StageResult
             progress(done, total, f"execute {suite}")
             outputs = {one.id: one.output for one in generations if one.suite == suite}
             verdicts[suite] = execution.grade(members, outputs, confined)
+    before = job.inputs.get("embed")
     progress(total - 1, total, "score")
     with meter.phase("score"):
         scores = score.score(
@@ -139,6 +156,7 @@ def score(job: Job, work: Path, meter: Meter, progress: Progress) -> StageResult
                 job.study.scoring.metrics,
                 work=work,
                 mirror=_mirror(job),
+                encoded=encoded.read(before / ENCODED) if before else {},
             ),
         )
     for (suite, track), table in scores.tables.items():
@@ -146,9 +164,10 @@ def score(job: Job, work: Path, meter: Meter, progress: Progress) -> StageResult
         table.to_csv(work / name, index=False, lineterminator="\n")
     content = {"metrics": scores.metrics, "notes": scores.notes}
     (work / SCORES).write_text(json.dumps(content, indent=1, sort_keys=True))
-    details = {"sandbox": confined.way, "unsafe": bool(job.options.get("unsafe"))}
-    models = hubmodels.found(job.study.scoring.metrics, _mirror(job))
-    return StageResult(details={**details, "models": models} if models else details)
+    details: dict[str, Any] = {"sandbox": confined.way, "unsafe": bool(job.options.get("unsafe"))}
+    if "judge" in job.study.scoring.metrics:
+        details["models"] = {"judge": judge.obtainable()}
+    return StageResult(details=details)
 
 
 def _base_folder(job: Job) -> Path:

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import importlib.util
 import os
+import stat
 from collections.abc import Iterator
 from pathlib import Path
 
 from bench.data.sources import ROOT, cache_folder
+from bench.errors import MachineError
 from bench.grid.study import HubBase, Study
 from bench.run.container import Surroundings
 from bench.scoring import codereval, hubmodels
@@ -30,6 +32,9 @@ def surroundings(study: Study, mirror: Path | None, *, jobs: int, gpus: bool) ->
     Readable are the checkout, the kit's cache, the mirror, the hub's cache, local models,
     and what the user's variables name. Keys and addresses of services are not passed on:
     there is no network to use them.
+
+    Raises:
+        MachineError: a folder that a user has named holds a file that containers cannot read.
     """
     cache = cache_folder().resolve()
     variables = {"BENCH_CACHE": str(cache)}
@@ -37,12 +42,15 @@ def surroundings(study: Study, mirror: Path | None, *, jobs: int, gpus: bool) ->
     if (hub := _hub_cache()) is not None:
         readable.append(hub)
         variables[_HUB_VARIABLE] = str(hub)
-    readable += _local_models(study)
+    named_by_user = list(_local_models(study))
     for variable in _NAMED:
         named = Path(os.environ.get(variable) or os.devnull).resolve()
         if named.is_file() or named.is_dir():
-            readable.append(named)
+            named_by_user.append(named)
             variables[variable] = str(named)
+    for path in named_by_user:
+        _require_readable(path)
+    readable += named_by_user
     cores = len(os.sched_getaffinity(0))
     return Surroundings(
         [path for path in dict.fromkeys(readable) if path.exists()],
@@ -63,6 +71,19 @@ def _local_models(study: Study) -> Iterator[Path]:
     for base in study.sizes:
         if isinstance(base, HubBase) and Path(base.repository).is_dir():
             yield Path(base.repository).resolve()
+
+
+def _require_readable(path: Path) -> None:
+    """Whoever is root has containers run as somebody else; safetensors saves with mode 600."""
+    if os.geteuid() != 0:
+        return
+    for one in filter(Path.exists, (path, *path.rglob("*"))):
+        wanted = stat.S_IROTH | (stat.S_IXOTH if one.is_dir() else 0)
+        if one.stat().st_mode & wanted != wanted:
+            raise MachineError(
+                f"{one}: only its owner can read it, and containers run as nobody",
+                hint=f"chmod -R o+rX {path}; or use --executor venv",
+            )
 
 
 def _hub_cache() -> Path | None:

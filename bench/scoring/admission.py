@@ -9,7 +9,8 @@ from __future__ import annotations
 
 import dataclasses
 import statistics
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from typing import Any
 
 #: Longest text that is scored, in characters; the study's outputs end at 512 tokens
 #: (the longest of 2,748 published ones has 2,538 characters).
@@ -19,6 +20,7 @@ TOO_LONG = f"longer than {MAX_CHARACTERS} characters"
 NOT_UNICODE = "not valid Unicode (half a surrogate pair)"
 NO_CODE = "the code that it was written for is not known"
 TOO_DEEP = "nested too deeply to be analysed"
+NOT_INSTALLED = "not run: {package} is not installed; pip install 'bench[score]'"
 
 Column = list[float | None]
 
@@ -81,6 +83,30 @@ def each(
         for name, value in zip(names, row, strict=True):
             columns[name].append(value)  # type: ignore[arg-type]
     return Rows(columns, reasons)
+
+
+def of_admitted(
+    columns: Iterable[str],
+    predictions: Sequence[str],
+    references: Sequence[str] | None,
+    measure: Callable[[Callable[[Any], Any]], Rows],
+) -> Rows:
+    """The rows of all instances, of which only those with texts that are scored are measured.
+
+    ``measure`` is given what takes the admitted instances out of a list, and leaves anything
+    else as it is; without any it is not called.
+    """
+    total = len(predictions)
+    pairs = zip(predictions, references if references is not None else predictions, strict=True)
+    verdicts = [refusal(prediction) or refusal(reference) for prediction, reference in pairs]
+    refused = {index: why for index, why in enumerate(verdicts) if why is not None}
+    kept = [index for index in range(total) if index not in refused]
+
+    def keep(values: Any) -> Any:
+        return [values[index] for index in kept] if isinstance(values, list | tuple) else values
+
+    rows = measure(keep) if kept else Rows({column: [] for column in columns}, [])
+    return spread(rows, kept, refused, total)
 
 
 def spread(rows: Rows, kept: Sequence[int], refused: Mapping[int, str], instances: int) -> Rows:

@@ -14,7 +14,6 @@ from pathlib import Path
 
 from bench.data import hub, sources
 from bench.errors import DataError
-from bench.scoring import judge
 from bench.scoring.admission import NotRunError
 
 WEIGHTS = "model.safetensors"
@@ -128,8 +127,7 @@ def found(metrics: Iterable[str], mirror: Path | None = None) -> dict[str, str |
     """What decides whether and how some metrics run here, for the key of scores.
 
     ``bertscore``: the pinned revision, ``side`` and ``side@published``: the weights'
-    SHA-256, ``judge``: the judge's name; None where a model is not here. Metrics that are
-    not asked for do not appear.
+    SHA-256; None where a model is not here. Metrics that are not asked for do not appear.
     """
     present: dict[str, str | None] = {}
     if "bertscore" in metrics:
@@ -137,8 +135,6 @@ def found(metrics: Iterable[str], mirror: Path | None = None) -> dict[str, str |
     if "side" in metrics:
         present["side"] = _side_digest("hard-negatives")
         present["side@published"] = _side_digest("baseline")
-    if "judge" in metrics:
-        present["judge"] = judge.obtainable()
     return present
 
 

@@ -11,17 +11,16 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from bench.errors import DataError
 from bench.records import SUMMARIZATION, Generation, Sample, Track, Verdict
-from bench.scoring import metrics
+from bench.scoring import encoded, metrics
 from bench.scoring.admission import NotRunError, Rows
+from bench.scoring.encoded import Encoded
+from bench.scoring.outputs import PROMPT_TOO_LONG, Output, paired, unscored
 from bench.scoring.quality.java import class_name
-from bench.scoring.tables import Output, Place, ScoreTables, gather
+from bench.scoring.tables import Place, ScoreTables, gather
 
 NO_TESTS = "not run: the suite has no tests for this track"
 NOT_EXECUTED = "not run: outputs were not executed in this run"
-PROMPT_TOO_LONG = "prompt longer than the window, nothing generated"
-NO_REFERENCE = "no reference to compare with"
 ONE_MISSING = "one of its parts is missing"
 #: What the judge answered, in the folder of the stage.
 JUDGMENTS = "judgments.jsonl"
@@ -39,6 +38,7 @@ class Options:
     laid out in lines after they were written, as the study's files (``bench.scoring.layout``).
     ``work``: a folder for what a metric puts beside its values; None for nowhere.
     ``mirror``: where models of the hub may lie; None for the folder that is fetched.
+    ``encoded``: the values of metrics that were measured before.
     """
 
     principal: Mapping[Track, str]
@@ -47,6 +47,7 @@ class Options:
     laid_out: bool = False
     work: Path | None = None
     mirror: Path | None = None
+    encoded: Mapping[str, Encoded] = dataclasses.field(default_factory=dict)
 
 
 def score(
@@ -65,46 +66,15 @@ def score(
         DataError: a problem without a generation, a generation without its problem, or
             two of one problem.
     """
-    outputs = _paired(problems, generations)
+    outputs = paired(problems, generations)
     absent: dict[Place, str] = {}
     for name, wanted, arguments in _plan(outputs, options):
         if options.only is None or name in options.only:
-            _measure(name, wanted, arguments, absent)
+            _measure(name, wanted, arguments, options.encoded, absent)
     for output in outputs:
         _grade(output, verdicts)
         _describe(output)
     return gather(outputs, absent, options.principal)
-
-
-def _paired(
-    problems: Mapping[str, Sequence[Sample]], generations: Iterable[Generation]
-) -> list[Output]:
-    """Each problem with its generation, in the order of the problems."""
-    written: dict[tuple[str, str], Generation] = {}
-    for generation in generations:
-        place = generation.suite, generation.id
-        if place in written:
-            raise DataError(
-                f"suite {generation.suite}: two generations of problem {generation.id}",
-                hint="delete the model's generate stage and run it again",
-            )
-        written[place] = generation
-    outputs = []
-    for suite, samples in problems.items():
-        missing = [sample.id for sample in samples if (suite, sample.id) not in written]
-        if missing:
-            raise DataError(
-                f"suite {suite}: {len(missing)} problems have no generation, first {missing[0]}",
-                hint="run the model's generate stage again",
-            )
-        outputs += [Output(suite, sample, written.pop((suite, sample.id))) for sample in samples]
-    if written:
-        suite, identifier = next(iter(written))
-        raise DataError(
-            f"suite {suite}: {len(written)} generations of unknown problems, first {identifier}",
-            hint="the problems have changed since; run the model's generate stage again",
-        )
-    return outputs
 
 
 def _plan(
@@ -154,24 +124,19 @@ def _models(
     texts: Sequence[Output], options: Options
 ) -> Iterable[tuple[str, list[Output], Callable[[list[Output]], dict[str, Any]]]]:
     """The metrics of summaries that are models themselves, where a study asks for them."""
-    java = [output for output in texts if output.problem.track.source_language == "java"]
     if "bertscore" in options.metrics:
         mirror = str(options.mirror) if options.mirror else None
-        yield "bertscore", list(texts), lambda _: {"mirror": mirror}
+        yield "bertscore", encoded.applicable("bertscore", texts), lambda _: {"mirror": mirror}
     if "side" in options.metrics:
-        yield "side", java, lambda kept: {"codes": _codes(kept)}
+        aligned = encoded.applicable("side", texts)
+        yield "side", aligned, lambda kept: {"codes": encoded.codes(kept)}
     if "judge" in options.metrics:
         yield "judge", list(texts), lambda kept: _judge_options(kept, options.work)
 
 
-def _codes(outputs: Sequence[Output]) -> list[str]:
-    """The code that each summary is of."""
-    return [output.problem.inputs.get("code", "") for output in outputs]
-
-
 def _judge_options(outputs: Sequence[Output], work: Path | None) -> dict[str, Any]:
     return {
-        "codes": _codes(outputs),
+        "codes": encoded.codes(outputs),
         "languages": [output.problem.track.source_language for output in outputs],
         "names": [f"{output.suite}/{output.problem.id}" for output in outputs],
         "record": str(work / JUDGMENTS) if work else None,
@@ -203,27 +168,22 @@ def _measure(
     name: str,
     wanted: Sequence[Output],
     arguments: Callable[[list[Output]], dict[str, Any]],
+    known: Mapping[str, Encoded],
     absent: dict[Place, str],
 ) -> None:
-    """Run one metric and put its values into the outputs; or note why it did not run."""
+    """Put the values of one metric, ``known`` or run now, into the outputs; or why it has none."""
     columns = metrics.COLUMNS[name]
     written = []
     for output in wanted:
-        why = _unscored(output, compares=name not in metrics.WITHOUT_REFERENCE)
+        why = unscored(output, compares=name not in metrics.WITHOUT_REFERENCE)
         if why is None:
             written.append(output)
         for column in columns:
             output.put(column, None, why)
     if not written:
         return
-    references = [output.problem.reference for output in written]
     try:
-        rows = metrics.compute(
-            name,
-            [output.generation.output for output in written],
-            None if name in metrics.WITHOUT_REFERENCE else references,
-            **arguments(written),
-        )
+        rows = known[name].of(written) if name in known else _compute(name, written, arguments)
     except NotRunError as error:
         for output in written:
             for column in columns:
@@ -233,11 +193,16 @@ def _measure(
     _deal(rows, written)
 
 
-def _unscored(output: Output, *, compares: bool) -> str | None:
-    """Why a metric (one that ``compares`` with a reference or not) is not asked at all."""
-    if output.generation.finish_reason == "prompt-too-long":
-        return PROMPT_TOO_LONG
-    return NO_REFERENCE if compares and not output.problem.reference.strip() else None
+def _compute(
+    name: str, outputs: list[Output], arguments: Callable[[list[Output]], dict[str, Any]]
+) -> Rows:
+    references = [output.problem.reference for output in outputs]
+    return metrics.compute(
+        name,
+        [output.generation.output for output in outputs],
+        None if name in metrics.WITHOUT_REFERENCE else references,
+        **arguments(outputs),
+    )
 
 
 def _deal(rows: Rows, outputs: Sequence[Output]) -> None:

@@ -13,8 +13,9 @@ from typing import Any
 
 import pandas as pd
 
-from bench.records import Generation, Sample, Track
+from bench.records import Track
 from bench.scoring.admission import Column, mean
+from bench.scoring.outputs import Output
 
 #: Columns that are counted, not averaged, over a suite or part.
 COUNTED = ("parse_failures", "empty_outputs", "judge_parse_failures")
@@ -41,25 +42,6 @@ class ScoreTables:
     notes: Mapping[str, str]
     reasons: Mapping[tuple[str, Track], Sequence[Mapping[str, str]]]
     remarks: Mapping[Place, str]
-
-
-@dataclasses.dataclass(slots=True)
-class Output:
-    """One problem with what a model wrote for it, and its values as they are found."""
-
-    suite: str
-    problem: Sample
-    generation: Generation
-    values: dict[str, float | None] = dataclasses.field(default_factory=dict)
-    reasons: dict[str, str] = dataclasses.field(default_factory=dict)
-    remarks: dict[str, str] = dataclasses.field(default_factory=dict)
-
-    def put(self, column: str, value: float | None, reason: str | None) -> None:
-        """Set the value of a column, or why it has none."""
-        self.values[column] = value
-        self.reasons.pop(column, None)
-        if value is None:
-            self.reasons[column] = reason or "no value"
 
 
 def gather(

@@ -13,13 +13,13 @@ import re
 import sys
 import tempfile
 import weakref
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from bench import cgroups
 from bench.errors import unknown
-from bench.scoring.admission import NotRunError, Rows, mean, refusal, spread
+from bench.scoring.admission import NOT_INSTALLED, NotRunError, Rows, mean, of_admitted
 
 if TYPE_CHECKING:
     import evaluate
@@ -102,7 +102,6 @@ WITHOUT_REFERENCE = (
     *("sonar", "side", "judge"),
 )
 
-NOT_INSTALLED = "not run: {package} is not installed; pip install 'bench[score]'"
 NOT_IN_IMAGE = "not run: {package} is not in the image score; score with --executor venv"
 #: evaluate names what a module lacks in a sentence of several lines.
 _LACKING = re.compile(r"dependencies\['([^']+)'")
@@ -197,21 +196,12 @@ def compute(
         NotRunError: the metric cannot run on this machine.
     """
     metric = load(name)
-    total = len(predictions)
-    pairs = zip(predictions, references if references is not None else predictions, strict=True)
-    verdicts = [refusal(prediction) or refusal(reference) for prediction, reference in pairs]
-    refused = {index: why for index, why in enumerate(verdicts) if why is not None}
-    kept = [index for index in range(total) if index not in refused]
-    if not kept:
-        empty = Rows({column: [] for column in COLUMNS[name]}, [])
-        return spread(empty, kept, refused, total)
 
-    def keep(values: Any) -> Any:
-        return [values[index] for index in kept] if isinstance(values, list | tuple) else values
+    def measure(keep: Callable[[Any], Any]) -> Rows:
+        inputs: dict[str, Any] = {"predictions": keep(list(predictions))}
+        if references is not None:
+            inputs["references"] = keep(list(references))
+        found = metric.compute(**inputs, **{key: keep(value) for key, value in options.items()})
+        return Rows(found["rows"], found["reasons"], found["remark"])
 
-    inputs: dict[str, Any] = {"predictions": keep(list(predictions))}
-    if references is not None:
-        inputs["references"] = keep(list(references))
-    found = metric.compute(**inputs, **{key: keep(value) for key, value in options.items()})
-    rows = Rows(found["rows"], found["reasons"], found["remark"])
-    return spread(rows, kept, refused, total)
+    return of_admitted(COLUMNS[name], predictions, references, measure)

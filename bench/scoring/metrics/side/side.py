@@ -1,29 +1,14 @@
-"""SIDE, the alignment of a summary with the code that it describes, in -1..1; Java only.
-
-The cosine of the embeddings of code and summary by an MPNet encoder that was trained with
-a triplet loss (mean of the token vectors, at most 512 tokens); no reference is needed.
-
-- ``side``: the checkpoint trained with hard negatives, which is SIDE as its authors report
-  it. A blank summary scores 0.
-- ``side@published``: the checkpoint that the study's script names, ``baseline`` (trained
-  with random negatives); a blank summary is embedded like any other.
-"""
+"""SIDE, the alignment of a summary with the code that it describes: ``bench.scoring.side``."""
 
 from __future__ import annotations
 
-from pathlib import Path
 from typing import Any
 
 import datasets
 import evaluate
 
-from bench.scoring import hubmodels, sentences
-from bench.scoring.admission import Column, NotRunError, Rows, code_refusal
+from bench.scoring import side
 from bench.scoring.metrics import result
-
-#: Column to the kind of checkpoint behind it.
-CHECKPOINTS = {"side": "hard-negatives", "side@published": "baseline"}
-MAX_TOKENS = 512
 
 
 class Side(evaluate.Metric):  # type: ignore[misc]
@@ -39,34 +24,7 @@ class Side(evaluate.Metric):  # type: ignore[misc]
 
     def _download_and_prepare(self, dl_manager: Any) -> None:
         del dl_manager  # nothing is downloaded
-        self._folders: dict[str, Path] = {}
-        self._absent: dict[str, str] = {}
-        for column, kind in CHECKPOINTS.items():
-            try:
-                self._folders[column] = hubmodels.side_folder(kind)
-            except NotRunError as error:
-                self._absent[column] = str(error)
-        if not self._folders:
-            raise NotRunError(self._absent["side"])
+        self._folders, self._absent = side.checkpoints()
 
     def _compute(self, predictions: list[str], codes: list[str]) -> dict[str, Any]:
-        refused = [code_refusal(code) for code in codes]
-        kept = [index for index, why in enumerate(refused) if why is None]
-        columns: dict[str, Column] = {name: [None] * len(predictions) for name in CHECKPOINTS}
-        absent = dict(self._absent)
-        for column, folder in self._folders.items():
-            texts = {text for index in kept for text in (predictions[index], codes[index])}
-            try:
-                vectors = sentences.encode(texts, folder, MAX_TOKENS)
-            except NotRunError as error:
-                absent[column] = str(error)
-                continue
-            for index in kept:
-                blank = column == "side" and not predictions[index].strip()
-                pair = vectors[predictions[index]], vectors[codes[index]]
-                columns[column][index] = 0.0 if blank else sentences.cosine(*pair)
-        if len(absent) == len(CHECKPOINTS):
-            raise NotRunError(absent["side"])
-        # Where one checkpoint of the two is here, each row says why the other has no value.
-        missing = next(iter(absent.values()), None)
-        return result(Rows(columns, [why or missing for why in refused]))
+        return result(side.rows(predictions, codes, self._folders, self._absent))
