@@ -81,6 +81,13 @@ def test_a_number_of_jobs_is_a_number(capsys):
     assert "'many' is not a positive number" in err
 
 
+@pytest.mark.parametrize("hours", ["0", "-1", "nan", "inf", "long"])
+def test_a_limit_that_is_no_time_is_refused(capsys, hours):
+    code, _, err = run(capsys, "run", f"--stage-hours={hours}")
+    assert code == 2
+    assert f"'{hours}' is not a positive number of hours" in err
+
+
 def test_an_unknown_option_is_told(capsys):
     code, _, err = run(capsys, "run", "--colour")
     assert code == 2

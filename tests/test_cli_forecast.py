@@ -10,7 +10,7 @@ from bench import cli
 from bench.cli import console, executors, forecast
 from bench.containers.engine import Engine
 from bench.grid import keys
-from bench.run import provenance
+from bench.run import provenance, runner
 
 H100 = {"name": "NVIDIA H100 80GB HBM3", "memory_bytes": 85 * 10**9, "driver": "1"}
 L4 = {"name": "NVIDIA L4", "memory_bytes": 24 * 10**9, "driver": "1"}
@@ -142,6 +142,21 @@ def test_a_run_is_refused_by_its_cell_and_tried_anyway(capsys, tmp_path, monkeyp
     assert "--anyway" in err
     with pytest.raises(BegunError):
         run(capsys, *arguments, "--anyway")
+
+
+def test_a_limit_in_hours_reaches_every_stage(capsys, tmp_path, monkeypatch):
+    """What it does to a stage is tested with the runner."""
+    seen = {}
+
+    def record(*_, limits_s, **__):
+        seen.update(limits_s)
+        raise BegunError
+
+    monkeypatch.setattr(runner, "run", record)
+    arguments = ("run", "--study", "smoke", "--results", tmp_path / "r", "--stage-hours", "0.5")
+    with pytest.raises(BegunError):
+        run(capsys, *arguments)
+    assert seen == dict.fromkeys(keys.ENTRIES, 1800.0)
 
 
 def test_what_does_not_fit_is_refused_before_images_are_built(capsys, tmp_path, monkeypatch):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import math
 from pathlib import Path
 
 import bench
@@ -120,6 +121,12 @@ def _of_a_run() -> argparse.ArgumentParser:
     )
     running.add_argument(
         "--anyway", action="store_true", help="run even what surely does not fit this machine"
+    )
+    running.add_argument(
+        "--stage-hours",
+        type=_hours,
+        metavar="H",
+        help="end a stage that takes longer; its checkpoints stay, and the same command goes on",
     )
     return running
 
@@ -277,6 +284,16 @@ def _declare_reanalyse(commands: argparse._SubParsersAction[argparse.ArgumentPar
         help="write the published means anew: reports/reference/published.csv",
     )
     redo.set_defaults(command=tools.reanalyse)
+
+
+def _hours(text: str) -> float:
+    try:
+        hours = float(text)
+    except ValueError:
+        hours = math.nan
+    if not 0 < hours < math.inf:
+        raise argparse.ArgumentTypeError(f"{text!r} is not a positive number of hours")
+    return hours
 
 
 def _positive(text: str) -> int:

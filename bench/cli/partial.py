@@ -31,6 +31,7 @@ _OF_A_RUN = {
     "earlier": "--from",
     "replace_older": "--replace-older",
     "jobs": "--jobs",
+    "stage_hours": "--stage-hours",
 }
 _DOING = {GENERATE: "generated"}
 

@@ -19,7 +19,7 @@ from bench.cli.executors import Choice
 from bench.data import digests, sizes
 from bench.data.sources import ROOT, cache_folder
 from bench.errors import BenchError
-from bench.grid import adopted
+from bench.grid import adopted, keys
 from bench.grid import plan as planning
 from bench.grid import study as study_module
 from bench.grid.plan import PlannedStage
@@ -196,8 +196,8 @@ def _rerun(options: argparse.Namespace, start: str) -> int:
         summary = _execute(request, options, found.stages, left) if left else None
         if summary is None:
             out.print(f"{len(found.stages)} stages, 0 to run")
-        keys = {stage.id: stage.key for stage in planned}
-        _publish(request, keys, adopted.told(planned))
+        present = {stage.id: stage.key for stage in planned}
+        _publish(request, present, adopted.told(planned))
     lacks = any(one.stage.cell for one in found.lacking) and options.cells
     return 0 if (summary is None or summary.ok) and not lacks else 1
 
@@ -269,6 +269,7 @@ def _execute(
                 request.store,
                 executor,
                 jobs=jobs,
+                limits_s=_limits_s(options),
                 on_event=shown.show,
                 options={
                     "mirror": str(request.mirror.resolve()) if request.mirror else None,
@@ -282,6 +283,13 @@ def _execute(
     if summary.interrupted:
         raise KeyboardInterrupt
     return summary
+
+
+def _limits_s(options: argparse.Namespace) -> dict[str, float]:
+    """How long each stage may take; empty where nobody says."""
+    if options.stage_hours is None:
+        return {}
+    return dict.fromkeys(keys.ENTRIES, options.stage_hours * 3600)
 
 
 def report(options: argparse.Namespace) -> int:
