@@ -16,6 +16,7 @@ def first(root: Path) -> Path:
     """A hierarchy of version 1."""
     (root / "memory").mkdir(parents=True)
     (root / "cpuacct").mkdir()
+    (root / "memory" / "memory.limit_in_bytes").write_text(f"{900 * MIB}\n")
     (root / "memory" / "memory.usage_in_bytes").write_text(f"{50 * MIB}\n")
     (root / "memory" / "memory.max_usage_in_bytes").write_text(f"{70 * MIB}\n")
     (root / "cpuacct" / "cpuacct.usage").write_text("2500000000\n")
@@ -26,6 +27,7 @@ def second(root: Path) -> Path:
     """A hierarchy of version 2."""
     root.mkdir(parents=True)
     (root / "cgroup.controllers").write_text("cpu memory pids\n")
+    (root / "memory.max").write_text(f"{900 * MIB}\n")
     (root / "memory.current").write_text(f"{50 * MIB}\n")
     (root / "memory.peak").write_text(f"{70 * MIB}\n")
     (root / "cpu.stat").write_text("usage_usec 2500000\nuser_usec 2000000\nsystem_usec 500000\n")
@@ -46,6 +48,27 @@ def test_an_old_kernel_does_not_tell_the_peak(tmp_path):
     group = cgroups.group(root)
     assert group is not None
     assert group.peak_bytes() is None
+
+
+@pytest.mark.parametrize(
+    ("make", "limit", "unlimited"),
+    [
+        (first, "memory/memory.limit_in_bytes", "9223372036854771712\n"),
+        (second, "memory.max", "max\n"),
+    ],
+)
+def test_a_group_without_a_limit_is_not_the_containers(
+    tmp_path, monkeypatch, make, limit, unlimited
+):
+    """A rootless engine under version 1 shows the whole machine's."""
+    root = make(tmp_path / "cgroup")
+    monkeypatch.setattr(cgroups, "group", lambda real=cgroups.group: real(root))
+    monkeypatch.setenv(cgroups.VARIABLE, "podman")
+    assert cgroups.own() is not None
+    (root / limit).write_text(unlimited)
+    assert cgroups.own() is None
+    (root / limit).unlink()
+    assert cgroups.own() is None
 
 
 def test_outside_of_a_container_nothing_is_read(tmp_path, monkeypatch):

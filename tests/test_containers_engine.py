@@ -132,6 +132,17 @@ def test_nobody_runs_as_root(monkeypatch):
     assert "--user=0:0" in command(made("docker", rootless=True))  # which is the caller
 
 
+def test_limits_are_only_asked_for_where_the_engine_can_set_them():
+    """A rootless one under version 1 cannot, and says so at every start."""
+    limits = ("--memory", "--cpus", "--pids-limit")
+    for able in (made(), made(rootless=True), made(cgroups=1)):
+        assert able.limits
+        assert all(any(one.startswith(limit) for one in command(able)) for limit in limits)
+    unable = made(rootless=True, cgroups=1)
+    assert not unable.limits
+    assert not [one for one in command(unable) if one.startswith(limits)]
+
+
 def test_gpus_go_by_cdi_under_podman_and_by_its_runtime_under_docker():
     assert "--device=nvidia.com/gpu=all" in command(made(), gpus=True)
     assert "--gpus=all" in command(made("docker"), gpus=True)

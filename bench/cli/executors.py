@@ -58,7 +58,11 @@ class Choice:
             return {"executor": self.name}
         return {
             "executor": self.name,
-            "engine": {"name": self.engine.name, "version": self.engine.version},
+            "engine": {
+                "name": self.engine.name,
+                "version": self.engine.version,
+                "limits": self.engine.limits,
+            },
             "images": {
                 name: {"reference": image.reference, "id": image.id}
                 for name, image in self.images.items()

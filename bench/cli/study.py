@@ -242,6 +242,9 @@ def _execute(
     lacks.require_weights(request.study, left, request.mirror)
     jobs = forecast.before_a_run(request, stages, options).jobs
     out.print(f"{len(stages)} stages, {len(left)} to run with --jobs {jobs}")
+    if (engine := request.executor.engine) is not None and not engine.limits:
+        told = "the containers have no limits, and what each uses is not told: see nox -s doctor"
+        out.print(f"[yellow]{told}[/]", soft_wrap=True)
     with executors.started(
         request.executor, request.study, request.store.folder, request.mirror, jobs
     ) as executor:

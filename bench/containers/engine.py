@@ -115,8 +115,10 @@ class Engine:
         run += ["--network=none", "--read-only", "--cap-drop=all", f"--user={uid}:{gid}"]
         run += ["--security-opt=no-new-privileges", "--log-driver=none"]
         run += [f"--tmpfs=/tmp:rw,nosuid,nodev,size={spec.scratch_bytes},mode=1777"]
-        run += [f"--memory={spec.memory_bytes}", f"--memory-swap={spec.memory_bytes}"]
-        run += [f"--cpus={spec.cpus:g}", f"--pids-limit={spec.processes}", *self.ulimits]
+        run += self.ulimits
+        if self.limits:
+            run += [f"--memory={spec.memory_bytes}", f"--memory-swap={spec.memory_bytes}"]
+            run += [f"--cpus={spec.cpus:g}", f"--pids-limit={spec.processes}"]
         if self.name == "podman" and self.rootless:
             run.append("--userns=keep-id")
         if self.name == "podman" and spec.time_limit_s is not None:
@@ -131,6 +133,11 @@ class Engine:
         run += [f"--env={name}={value}" for name, value in spec.environment.items()]
         run += [f"--mount={mount.argument}" for mount in spec.mounts]
         return [self.program, *self.options, *run, spec.image, *spec.command]
+
+    @property
+    def limits(self) -> bool:
+        """Whether it can limit a container's memory, cores and processes, and measure them."""
+        return not (self.rootless and self.cgroups == 1)
 
     @property
     def user(self) -> tuple[int, int]:

@@ -9,6 +9,7 @@ from __future__ import annotations
 import os
 import shutil
 import subprocess
+import tarfile
 import tempfile
 from collections.abc import Sequence
 from pathlib import Path
@@ -65,6 +66,7 @@ def _bootstrap(debs: Sequence[Deb], archive: Path, target: Path, epoch: int) -> 
     )
     command = [
         *("mmdebstrap", "--quiet", "--variant=essential", "--format=tar", "--skip=cleanup/apt"),
+        "--skip=output/dev",
         f"--include={','.join(deb.name for deb in debs)}",
         *(f"--dpkgopt={line}" for line in left_out),
         "--dpkgopt=path-include=/usr/share/doc/*/copyright",
@@ -88,3 +90,12 @@ def _bootstrap(debs: Sequence[Deb], archive: Path, target: Path, epoch: int) -> 
         )
     if not target.is_file():
         raise MachineError(f"mmdebstrap made no {target}", hint="free some space and try again")
+    _add_dev(target, epoch)
+
+
+def _add_dev(target: Path, epoch: int) -> None:
+    """An empty /dev, which engines fill: device nodes only root could unpack from an image."""
+    dev = tarfile.TarInfo("./dev")
+    dev.type, dev.mode, dev.mtime = tarfile.DIRTYPE, 0o755, epoch
+    with tarfile.open(target, "a") as archive:
+        archive.addfile(dev)

@@ -232,7 +232,7 @@ def _containers() -> Iterable[Check]:
     rights = "rootless" if found.rootless else "as root"
     told = f"{found.name} {found.version}, {rights}, control groups v{found.cgroups}"
     yield Check("container engine", True, told)
-    if found.rootless and found.cgroups == 1:
+    if not found.limits:
         remedy = "boot with systemd.unified_cgroup_hierarchy=1, or run as root"
         detail = "a rootless engine cannot set them under control groups v1"
         yield Check("container limits", None, detail, remedy)
