@@ -79,10 +79,14 @@ def containers(
 
 def left_behind(engine: Engine, folder: Path) -> list[str]:
     """Containers, control groups, mounts and folders that a run has not cleared away."""
-    label = f"{container.LABEL}={container.label(folder)}"
     deadline = time.monotonic() + 20
-    while (found := engine.names(label)) and time.monotonic() < deadline:
+    while (found := _left_now(engine, folder)) and time.monotonic() < deadline:
         time.sleep(0.1)
+    return found
+
+
+def _left_now(engine: Engine, folder: Path) -> list[str]:
+    found = engine.names(f"{container.LABEL}={container.label(folder)}")
     mounts = Path("/proc/self/mounts").read_text().splitlines()
     found += [line for line in mounts if str(folder) in line]
     prefix = container.prefix(folder)

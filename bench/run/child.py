@@ -52,6 +52,8 @@ TASK = pydantic.TypeAdapter(Task)
 def run_stage(task: Task, emit: Emit) -> None:
     """Execute a stage and leave its record in the work folder; never raises."""
     signal.signal(signal.SIGTERM, _stop)
+    # What a stage forks ends at once: it could be asked just before it blocks, and never look.
+    os.register_at_fork(after_in_child=lambda: signal.signal(signal.SIGTERM, signal.SIG_DFL))
     meter = Meter(task.job.threads)
     try:
         with store.writing(task.work):
