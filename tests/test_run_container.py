@@ -179,13 +179,17 @@ def test_another_cell_gets_another_container(containers, engine, results):
     assert after != before
 
 
-def test_a_stage_that_takes_too_much_memory_ends_alone(containers, engine, results):
+def test_a_stage_that_takes_too_much_memory_ends_alone(containers, results, tmp_path, monkeypatch):
+    here = tmp_path / "here"
+    here.mkdir()
+    monkeypatch.chdir(here)
     record, message = finish(containers, results, "use", job(KEY, options={"mib": 4096}))
     assert record is None
     assert message["code"] == -signal.SIGKILL
     again, _ = finish(containers, results, "use", job("m" * 64, options={"mib": 1}))
     assert again is not None
     assert again.outcome is Outcome.OK
+    assert list(here.iterdir()) == []  # podman's monitor would note it where it was started
 
 
 def test_what_a_stage_raises_is_its_record(containers, results):

@@ -84,6 +84,8 @@ class Instance:
         self._said = tempfile.TemporaryFile()  # noqa: SIM115 - closed with the container
         self._process = subprocess.Popen(
             engine.run_command(spec),
+            # podman's monitor leaves a file "oom" where it was started.
+            cwd=listening.folder,
             stdin=subprocess.DEVNULL,
             stdout=self._said,
             stderr=self._said,
