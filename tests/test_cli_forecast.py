@@ -10,7 +10,7 @@ from bench import cli
 from bench.cli import console, executors, forecast
 from bench.containers.engine import Engine
 from bench.grid import keys
-from bench.run import provenance, runner
+from bench.run import lacks, provenance, runner
 
 H100 = {"name": "NVIDIA H100 80GB HBM3", "memory_bytes": 85 * 10**9, "driver": "1"}
 L4 = {"name": "NVIDIA L4", "memory_bytes": 24 * 10**9, "driver": "1"}
@@ -153,6 +153,7 @@ def test_a_limit_in_hours_reaches_every_stage(capsys, tmp_path, monkeypatch):
         raise BegunError
 
     monkeypatch.setattr(runner, "run", record)
+    monkeypatch.setattr(lacks, "of_scoring", lambda *_, **__: [])  # it would get tools first
     arguments = ("run", "--study", "smoke", "--results", tmp_path / "r", "--stage-hours", "0.5")
     with pytest.raises(BegunError):
         run(capsys, *arguments)
