@@ -163,26 +163,25 @@ def before_a_run(
     Raises:
         MachineError: something surely does not fit, and ``--anyway`` was not given.
     """
-    about = request.study, request.cells, stages, request.store.folder, request.mirror
-    found = forecast(*about, jobs=options.jobs)
-    if not options.anyway:
-        fit.require(found.problems)
+    found = require_fit(request, stages, options)
     for line in liveplan.problems(found):
         err.print(line, soft_wrap=True)
     return found
 
 
-def refuse_too_large(
+def require_fit(
     request: Request, stages: Sequence[PlannedStage], options: argparse.Namespace
-) -> None:
-    """Refuse what surely does not fit this machine; warnings are left to ``before_a_run``.
+) -> Forecast:
+    """The forecast of a run, unless it surely does not fit this machine; nothing is told.
 
     Raises:
         MachineError: something surely does not fit, and ``--anyway`` was not given.
     """
+    about = request.study, request.cells, stages, request.store.folder, request.mirror
+    found = forecast(*about, jobs=options.jobs)
     if not options.anyway:
-        about = request.study, request.cells, stages, request.store.folder, request.mirror
-        fit.require(forecast(*about, jobs=options.jobs).problems)
+        fit.require(found.problems)
+    return found
 
 
 def refuse_without_gpu(

@@ -148,7 +148,7 @@ def run(options: argparse.Namespace) -> int:
     digests.verify(request.study, request.mirror)
     if request.executor.unbuilt and options.earlier is None and not _stored(request):
         # Else minutes of building would come first.
-        forecast.refuse_too_large(request, _chosen(request, _planned(request)), options)
+        forecast.require_fit(request, _chosen(request, _planned(request)), options)
     request = _with_images(request, options)
     with request.store.locked():
         taken = _take(request, options)
