@@ -1,11 +1,11 @@
 """Sessions of the kit: ``nox -s NAME``; what stands behind ``--`` goes to ``python -m bench``.
 
-A study, whole:  reproduce · plan · fetch · images · doctor, for example
+A study, whole:  reproduce · plan · fetch · images · doctor · profile, for example
                  ``nox -s reproduce -- --study smoke --cells 'mt-*' --jobs 2``.
 Again, in part:  generate · score · report · verify, from what is stored or from an earlier
                  run (``-- --from FOLDER|ARCHIVE``); one cell alone: ``nox -s "cell(mt-qlora-2m)"``.
 The paper:       reanalyse · claims, from its published values, without any model.
-The kit itself:  selfcheck · tests · lint · benchmarks · lock.
+The kit itself:  selfcheck · tests · gpu · lint · benchmarks · lock.
 
 ``nox -s NAME -- --help`` lists the options of one. All but ``tests``, ``lint`` and
 ``benchmarks`` are thin wrappers that set up one environment and call ``python -m bench``.
@@ -125,6 +125,21 @@ def images(session: nox.Session) -> None:
 def doctor(session: nox.Session) -> None:
     """Say what this machine can run, and what to install for the rest."""
     bench(session, "doctor", *session.posargs)
+
+
+@nox.session
+def profile(session: nox.Session) -> None:
+    """Measure what this GPU makes of a study's sizes: minutes, no download."""
+    bench(session, "profile", *session.posargs)
+
+
+@nox.session
+def gpu(session: nox.Session) -> None:
+    """Check every path that only a GPU takes, then profile it: nine minutes."""
+    setup(session)
+    checks = ["--rootdir=.", "--config-file=pyproject.toml", "tests/gpu", "--gpu"]
+    session.run(python(), "-m", "pytest", *checks, external=True)
+    bench(session, "profile", *session.posargs)
 
 
 @nox.session

@@ -19,6 +19,8 @@ _LEAST_8BIT = 4096
 #: An 8-bit moment with its fp32 scale for each 256 values; AdamW has two.
 _ADAM_8BIT_BYTES = 2 * (1 + 4 / 256)
 _BF16, _FP32 = 2, 4
+#: Bytes of a logit in the stock loss: as it comes, in fp32, its logarithm, its gradient.
+_STOCK_LOGIT = 16
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
@@ -94,6 +96,7 @@ class Fit:
     ``lora`` None is full fine-tuning. ``dequantised``: the frozen base is bf16, not NF4.
     ``fp32_stream``: the residual stream is fp32, as fp16 embeddings under bf16 autocast make
     it. ``fused_dropout``: a dropped input leaves a mask of bytes (CUDA), else fp32 noise (CPU).
+    ``stock_loss``: transformers' own, which keeps all logits.
     """
 
     micro_rows: int
@@ -105,6 +108,7 @@ class Fit:
     fp32_stream: bool = False
     checkpointing: bool = False
     fused_dropout: bool = True
+    stock_loss: bool = False
 
     @property
     def micro_tokens(self) -> int:
@@ -116,7 +120,8 @@ class Fit:
 class Memory:
     """Bytes by what holds them; ``step`` is there only after the backward pass.
 
-    ``trained``: gradients and optimiser state, and LoRA's own weights.
+    ``trained``: gradients and optimiser state, and LoRA's own weights. ``working``: what one
+    layer computes with.
     """
 
     weights: int
@@ -124,11 +129,13 @@ class Memory:
     activations: int
     loss: int
     step: int
+    working: int = 0
 
     @property
     def total(self) -> int:
-        """The peak: activations and the optimiser's temporaries are not there together."""
-        return self.weights + self.trained + max(self.activations + self.loss, self.step)
+        """The peak: a layer's work, the loss and the optimiser's temporaries take turns."""
+        backward = self.activations + max(self.loss, self.working)
+        return self.weights + self.trained + max(backward, self.step)
 
 
 def weight_bytes(shape: Shape, *, quantised: bool) -> int:
@@ -140,21 +147,21 @@ def weight_bytes(shape: Shape, *, quantised: bool) -> int:
 def training_memory(shape: Shape, fit: Fit) -> Memory:
     """What a training step holds at its peak.
 
-    The stock 8-bit and ``adamw_torch`` optimisers; the latter steps all tensors at once
-    (``foreach``), for one more copy of them.
+    ``adamw_torch`` steps all tensors at once (``foreach``), for one more copy of them;
+    ``adamw_torch_fused`` and the 8-bit optimiser need none.
     """
     weights = weight_bytes(shape, quantised=fit.lora is not None and not fit.dequantised)
-    activations = activation_bytes(shape, fit)
+    activations, working = activation_bytes(shape, fit), working_bytes(shape, fit)
     loss = loss_bytes(shape, fit)
     if fit.lora is None:
         each = _ADAM_8BIT_BYTES if fit.optimizer == "adamw_bnb_8bit" else 2 * _BF16
-        temporary = 0 if fit.optimizer == "adamw_bnb_8bit" else _BF16 * shape.parameters
+        temporary = _BF16 * shape.parameters if fit.optimizer == "adamw_torch" else 0
         trained = round((_BF16 + each) * shape.parameters)
-        return Memory(weights, trained, activations, loss, temporary)
+        return Memory(weights, trained, activations, loss, temporary, working)
     # Weights and gradients in fp32, and the bf16 copy of the weights that autocast keeps.
     state = lora_state_bytes(shape, fit.lora, fit.optimizer)
     trained = (2 * _FP32 + _BF16) * fit.lora.parameters(shape) + state
-    return Memory(weights, trained, activations, loss, 0)
+    return Memory(weights, trained, activations, loss, 0, working)
 
 
 def lora_state_bytes(shape: Shape, lora: Lora, optimizer: str) -> int:
@@ -188,25 +195,30 @@ def saved_bytes(shape: Shape, fit: Fit) -> int:
 
 
 def activation_bytes(shape: Shape, fit: Fit) -> int:
-    """What a micro-batch leaves for its backward pass, and what that computes with.
+    """What a micro-batch leaves for its backward pass; with checkpointing each layer's input."""
+    if fit.checkpointing:
+        stream = _FP32 if fit.fp32_stream else _BF16
+        return fit.micro_tokens * stream * shape.hidden * shape.layers
+    return fit.micro_tokens * saved_bytes(shape, fit) * shape.layers
 
-    With checkpointing each layer keeps its input, and one layer at a time all the rest.
-    """
+
+def working_bytes(shape: Shape, fit: Fit) -> int:
+    """What a layer's backward pass computes with; with checkpointing also all that it saves."""
     stream = _FP32 if fit.fp32_stream else _BF16
     working = stream * (4 * shape.hidden + 3 * shape.intermediate)
-    saved = saved_bytes(shape, fit)
-    per_token = saved * shape.layers
-    if fit.checkpointing:
-        per_token = stream * shape.hidden * shape.layers + saved
-    return fit.micro_tokens * (per_token + working)
+    again = saved_bytes(shape, fit) if fit.checkpointing else 0
+    return fit.micro_tokens * (working + again)
 
 
 def loss_bytes(shape: Shape, fit: Fit) -> int:
     """The logits of one chunk of the loss, and the gradients that it makes at once.
 
     fp32 logits with a temporary of their size; where the head is trained, its fp32 gradient,
-    and a chunk's share of that in bf16 and fp32.
+    and a chunk's share of that in bf16 and fp32. The stock loss has the logits of all positions
+    as they come, as fp32, and with them their gradients.
     """
+    if fit.stock_loss:
+        return _STOCK_LOGIT * fit.micro_tokens * shape.vocabulary
     positions = min(CHUNK_ROWS, fit.micro_rows * (fit.row_tokens - 1))
     logits = positions * shape.vocabulary
     hidden = _FP32 * fit.micro_tokens * shape.hidden

@@ -18,9 +18,14 @@ ROOT = Path(__file__).parent.parent
 def pytest_addoption(parser: pytest.Parser) -> None:
     parser.addoption("--mirror", type=Path, help="folder with the public sources, as fetched")
     parser.addoption("--slow", action="store_true", help="also run tests that take minutes")
+    parser.addoption("--gpu", action="store_true", help="run the tests that need a CUDA GPU")
 
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    if not config.getoption("--gpu"):
+        for item in items:
+            if "gpu" in item.keywords:
+                item.add_marker(pytest.mark.skip(reason="needs a CUDA GPU: nox -s gpu"))
     if config.getoption("--slow"):
         return
     for item in items:

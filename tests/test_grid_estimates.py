@@ -103,15 +103,14 @@ def test_a_gpu_that_is_listed_is_calculated(tmp_path):
     told = found(PAPER, machine("NVIDIA H200"), tmp_path)
     one = told["cells/mt-qlora-7b/multi-task/train"]
     assert one.gpu
-    assert one.hours.basis == "analytic, at 21 % of peak"
+    assert one.hours.basis == "analytic, at 40 % of peak"
     tokens = 325_669 * 512 * 5
     shape = known(PAPER, machine()).shape_of(PAPER.base("7b"))
-    took = durations.training_time(
-        shape,
-        analytic.fit(PAPER, "mt-qlora", PAPER.tasks),
-        tokens,
-        devices.limits("NVIDIA H200"),
-    )
+    here = devices.named("NVIDIA H200")
+    on = {"shape": shape, "memory_bytes": here.memory_bytes, "device": here.limits}
+    fit = analytic.fit(PAPER, "mt-qlora", PAPER.tasks, **on)
+    assert fit.micro_rows > 2  # the study leaves it open
+    took = durations.training_time(shape, fit, tokens, here.limits)
     assert one.hours.value == pytest.approx(took.seconds / 3600)
     assert one.memory.basis == "analytic"
     # Nothing is computed where a hub model is only verified: no hours, and no reason.

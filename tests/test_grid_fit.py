@@ -38,8 +38,23 @@ def test_a_model_that_is_too_large_is_refused_by_its_cell(tmp_path):
     assert "--anyway" in refused.value.hint
 
 
+def as_in_the_study(**changes):
+    """The paper's trainings with the study's own micro-batches and optimizers."""
+    tables = {}
+    for name, optimizer in (("qlora", "adamw_bnb_8bit"), ("full", "adamw_torch")):
+        own = {"rows_per_micro_batch": 2, "optimizer": optimizer}
+        own["gradient_checkpointing"] = name == "full"
+        tables[name] = getattr(PAPER.training, name).model_copy(update=own)
+    training = PAPER.training.model_copy(update={**tables, **changes})
+    return PAPER.model_copy(update={"training": training})
+
+
+def test_the_largest_training_fits_80_gigabytes(tmp_path):
+    assert problems(PAPER, machine("NVIDIA H100 80GB HBM3"), tmp_path) == []
+
+
 def test_what_hardly_fits_is_a_warning(tmp_path):
-    found = problems(PAPER, machine("NVIDIA H100 80GB HBM3"), tmp_path)
+    found = problems(as_in_the_study(), machine("NVIDIA H100 80GB HBM3"), tmp_path)
     assert [one.sure for one in found] == [False]
     assert "mt-fft-7b: train may not fit" in found[0].what
     fit.require(found)
@@ -47,15 +62,10 @@ def test_what_hardly_fits_is_a_warning(tmp_path):
 
 def test_the_way_out_that_is_named_makes_it_fit(tmp_path):
     here = machine("NVIDIA L4")
-    found = problems(PAPER, here, tmp_path, pattern="mt-qlora-7b")
-    assert 'training.plan = "published"' in found[0].hint
-    changed = PAPER.training.model_copy(update={"plan": "published"})
-    assert (
-        problems(
-            PAPER.model_copy(update={"training": changed}), here, tmp_path, pattern="mt-qlora-7b"
-        )
-        == []
-    )
+    found = problems(as_in_the_study(dequantised=True), here, tmp_path, pattern="mt-qlora-7b")
+    assert "training.dequantised = false" in found[0].hint
+    assert problems(as_in_the_study(), here, tmp_path, pattern="mt-qlora-7b") == []
+    assert problems(PAPER, here, tmp_path, pattern="mt-qlora-7b") == []
 
 
 def test_each_setting_takes_less_than_none(tmp_path):
@@ -64,7 +74,7 @@ def test_each_setting_takes_less_than_none(tmp_path):
         if stage.stage in ("train", "generate"):
             shape = facts.shape_of(PAPER.base(stage.size))
             now = estimate(facts, [stage])[0].memory.value
-            ways = fit.less(PAPER, stage, shape)
+            ways = fit.less(PAPER, stage, shape, facts.machine.gpu.memory_bytes)
             assert ways
             # A smaller micro-batch is no help where the optimiser's step is what takes most.
             assert all(size <= now for _, size in ways)
@@ -103,7 +113,8 @@ def test_downloads_count_on_the_disk_that_they_go_to(tmp_path):
 
 def test_stages_that_fit_alone_may_not_fit_together(tmp_path):
     here = machine("NVIDIA A100-SXM4-40GB")
-    found = problems(PAPER, here, tmp_path, pattern="mt-qlora-7b", jobs=2)
+    study = as_in_the_study(dequantised=True)
+    found = problems(study, here, tmp_path, pattern="mt-qlora-7b", jobs=2)
     assert "--jobs 1" in found[0].hint
     assert found[0].sure
     assert problems(PAPER, here, tmp_path, pattern="mt-qlora-7b", jobs=1) == []

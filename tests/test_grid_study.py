@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from bench.errors import BenchError
-from bench.grid import cells, study
+from bench.grid import batching, cells, study
 from bench.records import METHODS, TASKS, TRACKS
 
 SMOKE = (study.STUDIES / "smoke.toml").read_text()
@@ -57,7 +57,8 @@ def test_every_cell_of_every_study(
             assert len(trained) == 2
         assert len(cell.models) == (3 if cell.method == "st-qlora" else 1)
     for optimization in (loaded.training.qlora, loaded.training.full):
-        assert optimization.rows_per_step % optimization.rows_per_micro_batch == 0
+        if optimization.rows_per_micro_batch != "auto":
+            assert optimization.rows_per_step % optimization.rows_per_micro_batch == 0
     assert max(loaded.decoding.new_tokens.values()) < loaded.decoding.window_tokens
     assert loaded.suites
 
@@ -213,11 +214,17 @@ def test_the_paper_study_is_the_published_protocol() -> None:
     )
     for chosen in (training.qlora, training.full):
         assert (chosen.learning_rate, chosen.scheduler, chosen.epochs) == (1e-4, "cosine", 5)
-        assert (chosen.rows_per_step, chosen.rows_per_micro_batch) == (32, 2)
+        assert (chosen.rows_per_step, chosen.rows_per_micro_batch) == (32, "auto")
         assert (chosen.warmup_steps, chosen.max_steps) == (1000, None)
-    assert (training.qlora.optimizer, training.full.optimizer) == ("adamw_bnb_8bit", "adamw_torch")
-    assert not training.qlora.gradient_checkpointing
-    assert training.full.gradient_checkpointing
+    assert training.qlora.optimizer == "adamw_bnb_8bit"
+    assert training.full.optimizer == "adamw_torch_fused"  # torch's AdamW, in fewer kernels
+    assert training.qlora.gradient_checkpointing is False
+    assert training.full.gradient_checkpointing == "auto"
+    published = [
+        batching.published(one, full=one is training.full)
+        for one in (training.qlora, training.full)
+    ]
+    assert published == [batching.Setting(2, False), batching.Setting(2, True)]
     assert (training.lora.rank, training.lora.alpha, training.lora.dropout) == (8, 16, 0.1)
     stopping = training.early_stopping
     assert stopping is not None

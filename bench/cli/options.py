@@ -7,7 +7,7 @@ import math
 from pathlib import Path
 
 import bench
-from bench.cli import building, executors, study, tools, verifying
+from bench.cli import building, executors, profiling, study, tools, verifying
 from bench.data.sources import ROOT
 from bench.records import TASKS
 from bench.scoring import codereval
@@ -29,6 +29,7 @@ def parser() -> argparse.ArgumentParser:
     building.declare(commands)
     _declare_claims(commands)
     _declare_verify(commands)
+    profiling.declare(commands)
     doctor = commands.add_parser("doctor", help="what this machine can run, and what it lacks")
     doctor.set_defaults(command=tools.doctor)
     return top

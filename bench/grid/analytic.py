@@ -10,9 +10,9 @@ from collections.abc import Mapping, Sequence
 
 from bench import costs
 from bench.costs import Fit, Lora, Shape
-from bench.grid import durations
+from bench.grid import batching, durations
 from bench.grid.durations import Device, Duration
-from bench.grid.study import Optimization, Study
+from bench.grid.study import Optimization, Study, Training
 
 #: What a prompt is taken to hold in the mean, and at most, before it is tokenized.
 PROMPT_TOKENS, LONGEST_PROMPT = 200, 512
@@ -39,27 +39,51 @@ def lora(study: Study, method: str | None) -> Lora | None:
     return Lora(chosen.rank, chosen.targets) if kind(method) == "qlora" else None
 
 
-def fit(study: Study, method: str | None, tasks: Sequence[str], *, gpu: bool = True) -> Fit:
-    """How a model of some tasks is trained."""
+def fit(
+    study: Study,
+    method: str | None,
+    tasks: Sequence[str],
+    *,
+    gpu: bool = True,
+    shape: Shape | None = None,
+    memory_bytes: int | None = None,
+    device: Device | None = None,
+) -> Fit:
+    """How a model of some tasks is trained.
+
+    What the study leaves open (``auto``) is chosen for ``shape`` on a device with
+    ``memory_bytes``; without them it is as in the study.
+    """
     training, chosen = study.training, optimization(study, method, tasks)
     adapter = lora(study, method)
+    published = batching.published(chosen, full=adapter is None)
+    found = batching.of(bare_fit(training, adapter, gpu=gpu, optimizer=chosen.optimizer), published)
+    if training.plan == "published" or shape is None or memory_bytes is None:
+        return found
+    open_ = batching.settings(chosen, training.row_tokens, gpu=gpu)
+    room = batching.room_bytes(memory_bytes)
+    return batching.of(found, batching.choose(shape, found, open_, room, device))
+
+
+def bare_fit(training: Training, adapter: Lora | None, *, gpu: bool, optimizer: str) -> Fit:
+    """A training as its protocol has it, one row at once."""
     return Fit(
-        chosen.rows_per_micro_batch,
+        1,
         training.row_tokens,
-        chosen.optimizer,
+        optimizer,
         adapter,
         dropout=training.lora.dropout > 0,
-        dequantised=training.plan == "tuned",
+        dequantised=training.dequantises,
         # fp16 embeddings under bf16 autocast, see bench.train.bases: on a GPU alone.
         fp32_stream=gpu and adapter is not None and training.precision == "published",
-        checkpointing=chosen.gradient_checkpointing,
         fused_dropout=gpu,
+        stock_loss=training.plan == "published",
     )
 
 
 def quantised(study: Study, method: str | None) -> bool:
     """Whether a model answers from 4-bit weights, not from what was dequantised once."""
-    return kind(method) == "qlora" and study.training.plan == "published"
+    return kind(method) == "qlora" and not study.training.dequantises
 
 
 def training_tokens(

@@ -69,11 +69,11 @@ def machine(
     Raises:
         BenchError: ``gpu`` is not in the table.
     """
-    seen = [_gpu(one["name"], one["memory_bytes"]) for one in found["gpus"]]
+    seen = [named(one["name"], one["memory_bytes"]) for one in found["gpus"]]
     if gpu is not None:
         if gpu not in _table():
             raise unknown("GPU", gpu, _table())
-        seen = [_gpu(gpu, None)]
+        seen = [named(gpu)]
     smallest = min(seen, key=lambda one: one.memory_bytes or 0, default=None)
     return Machine(
         found["cpu"],
@@ -100,7 +100,8 @@ def limits(name: str) -> durations.Device | None:
     return durations.Device(row["bf16_tflops"] * 1e12, row["gigabytes_per_s"] * 1e9)
 
 
-def _gpu(name: str, memory_bytes: int | None) -> Gpu:
+def named(name: str, memory_bytes: int | None = None) -> Gpu:
+    """A GPU by its name; what is not given of it is its maker's figure."""
     listed = _table().get(name)
     if memory_bytes is None and listed is not None:
         memory_bytes = round(listed["memory_gib"] * _GIB)

@@ -12,7 +12,7 @@ import dataclasses
 from collections.abc import Callable, Iterable, Sequence
 
 from bench import costs
-from bench.costs import Shape
+from bench.costs import Fit, Shape
 from bench.grid import analytic, durations, nearest
 from bench.grid.devices import Machine
 from bench.grid.nearest import Match, ShapeOf, Work
@@ -155,7 +155,7 @@ class _Estimator:
         if stage.stage == TRAIN:
             if work.tokens is None:
                 return Figure(None, "rows of text are known once they are packed")
-            fit = analytic.fit(self._study, stage.method, stage.tasks)
+            fit = self._fit(stage, shape)
             took = durations.training_time(shape, fit, work.tokens, device.limits)
         elif work.prompts:
             took = analytic.answering_time(
@@ -164,6 +164,18 @@ class _Estimator:
         else:
             return Figure(None, "the suites' problems are not here")
         return Figure(took.seconds / 3600, _at(took.utilisation))
+
+    def _fit(self, stage: PlannedStage, shape: Shape) -> Fit:
+        """How a stage trains on this machine's GPU."""
+        gpu = self._machine.gpu
+        return analytic.fit(
+            self._study,
+            stage.method,
+            stage.tasks,
+            shape=shape,
+            memory_bytes=None if gpu is None else gpu.memory_bytes,
+            device=None if gpu is None else gpu.limits,
+        )
 
     def _memory(self, stage: PlannedStage, found: Match | None, *, gpu: bool) -> Figure:
         if not gpu:
@@ -174,7 +186,7 @@ class _Estimator:
         if isinstance(shape, str):
             return Figure(None, shape)
         if stage.stage == TRAIN:
-            fit = analytic.fit(self._study, stage.method, stage.tasks)
+            fit = self._fit(stage, shape)
             return Figure(costs.training_memory(shape, fit).total, ANALYTIC)
         most = max(self._study.decoding.new_tokens[task] for task in stage.tasks)
         return Figure(analytic.answering_bytes(self._study, stage.method, shape, most), ANALYTIC)

@@ -14,19 +14,16 @@ from typing import Any
 from bench import costs
 from bench.costs import Shape
 from bench.errors import MachineError
-from bench.grid import analytic
+from bench.grid import analytic, batching
+from bench.grid.batching import CONTEXT_BYTES, USABLE
 from bench.grid.devices import Machine
 from bench.grid.estimates import StageEstimate
 from bench.grid.nearest import RECORDED, ShapeOf
 from bench.grid.plan import GENERATE, TRAIN, PlannedStage
 from bench.grid.study import HubBase, Study
 
-#: What the driver and an allocator's unused rest take of a device, beside the tensors.
-_DEVICE_RESERVE = 1.5e9
 #: An estimate may be off by so much of itself: a sure problem lies beyond, a warning within.
 _MARGIN = 0.15
-#: The share of a device's memory that fragments.
-_UNUSABLE = 0.1
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
@@ -117,10 +114,10 @@ def _device(
     by_id = {one.id: one for one in planned}
     found = []
     for place, one in largest.items():
-        needed = _bytes(one) + _DEVICE_RESERVE
+        needed = _bytes(one) + CONTEXT_BYTES
         # An allocator does not fill a device to the last byte; what was measured has its share.
         measured = one.memory.basis == RECORDED
-        if needed <= gpu.memory_bytes * (1 if measured else 1 - _UNUSABLE):
+        if needed <= gpu.memory_bytes * (1 if measured else USABLE):
             continue
         sure = needed > gpu.memory_bytes * (1 + _MARGIN)
         what = (
@@ -130,15 +127,21 @@ def _device(
         shape = shape_of(study.base(one.size))
         ways: list[str] = []
         if isinstance(shape, Shape):
-            room = gpu.memory_bytes * (1 - _UNUSABLE) - _DEVICE_RESERVE
-            ways = [way for way, size in less(study, by_id[one.id], shape) if size <= room]
+            room = batching.room_bytes(gpu.memory_bytes)
+            ways = [
+                way
+                for way, size in less(study, by_id[one.id], shape, gpu.memory_bytes)
+                if size <= room
+            ]
         way = f"in the study, {ways[0]}; or leave" if ways else "leave"
         found.append(Problem(sure, what, f"{way} it out with --cells, or take a larger GPU"))
     return found
 
 
-def less(study: Study, stage: PlannedStage, shape: Shape) -> list[tuple[str, int]]:
-    """Settings of a study that take less of the device, nearest first, with what they take.
+def less(
+    study: Study, stage: PlannedStage, shape: Shape, memory_bytes: int | None = None
+) -> list[tuple[str, int]]:
+    """Settings of a study that take less of a device, nearest first, with what they take.
 
     The mathematics of a training stays the same with each; of answers, up to a rounding.
     """
@@ -160,14 +163,14 @@ def less(study: Study, stage: PlannedStage, shape: Shape) -> list[tuple[str, int
             )
             for count in fewer
         ]
-    fit = analytic.fit(study, stage.method, stage.tasks)
+    fit = analytic.fit(study, stage.method, stage.tasks, shape=shape, memory_bytes=memory_bytes)
     table = "full" if fit.lora is None else "qlora"
     changes: list[tuple[str, dict[str, Any]]] = []
     if fit.micro_rows > 1:
         now = f"training.{table}.rows_per_micro_batch = 1 (now {fit.micro_rows})"
         changes.append((now, {"micro_rows": 1}))
     if fit.lora is not None and fit.dequantised:
-        now = 'training.plan = "published" (the base stays in 4 bits)'
+        now = "training.dequantised = false (the base stays in 4 bits)"
         changes.append((now, {"dequantised": False}))
     if not fit.checkpointing:
         changes.append((f"training.{table}.gradient_checkpointing = true", {"checkpointing": True}))
@@ -201,7 +204,7 @@ def _at_once(machine: Machine, stages: Sequence[StageEstimate], jobs: int) -> li
 
 def _largest(stages: Sequence[StageEstimate], count: int, *, gpu: bool) -> float:
     """The memory of the largest stages together, each with what a process takes of a device."""
-    reserve = _DEVICE_RESERVE if gpu else 0.0
+    reserve = CONTEXT_BYTES if gpu else 0.0
     return sum(heapq.nlargest(count, (_bytes(one) + reserve for one in stages if one.gpu == gpu)))
 
 

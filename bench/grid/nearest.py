@@ -165,11 +165,17 @@ def _time_ratio(
     if isinstance(shapes[0], str) or isinstance(shapes[1], str):
         return None
     fits = (
-        analytic.fit(study, stage.method, stage.tasks),
-        analytic.fit(run.study, one.method, one.tasks),
+        analytic.fit(study, stage.method, stage.tasks, **_on(device, shapes[0])),
+        analytic.fit(run.study, one.method, one.tasks, **_on(one.device, shapes[1])),
     )
     took = durations.training_time(shapes[1], fits[1], one.tokens, there)
     return durations.training_time(shapes[0], fits[0], mine.tokens, here).seconds / took.seconds
+
+
+def _on(device: str | None, shape: Shape) -> dict[str, Any]:
+    """What ``analytic.fit`` chooses micro-batches by, for a GPU by its name."""
+    gpu = devices.named(device or "")
+    return {"shape": shape, "memory_bytes": gpu.memory_bytes, "device": gpu.limits}
 
 
 def _pretraining(study: Study, size: str) -> int | None:

@@ -81,17 +81,19 @@ class Lora(_Table):
 class Optimization(_Table):
     """Optimizer and schedule of one kind of training (QLoRA or full fine-tuning)."""
 
-    optimizer: Literal["adamw_bnb_8bit", "adamw_torch"]
+    optimizer: Literal["adamw_bnb_8bit", "adamw_torch", "adamw_torch_fused"]
     learning_rate: pydantic.PositiveFloat
     scheduler: str = "cosine"
     warmup_steps: pydantic.NonNegativeInt
     epochs: pydantic.PositiveInt
     #: Ends the training before its epochs; the schedule runs to this step.
     max_steps: pydantic.PositiveInt | None = None
-    gradient_checkpointing: bool = False
-    #: Rows per optimizer step, and how many of them are computed at once.
+    #: ``auto``: only where memory needs it.
+    gradient_checkpointing: bool | Literal["auto"] = False
+    #: Rows per optimizer step, and how many of them are computed at once; ``auto``: as many
+    #: as the device's memory holds (``bench.grid.batching``). The mathematics is the same.
     rows_per_step: pydantic.PositiveInt
-    rows_per_micro_batch: pydantic.PositiveInt
+    rows_per_micro_batch: pydantic.PositiveInt | Literal["auto"]
     max_grad_norm: pydantic.PositiveFloat = 1.0
     weight_decay: pydantic.NonNegativeFloat = 0.0
 
@@ -125,9 +127,18 @@ class Training(_Table):
     row_tokens: pydantic.PositiveInt
     #: True: loss on every token (the study's way); False: on the assistant's turn alone.
     loss_on_prompt: bool
-    #: ``published`` dequantises in every pass, ``tuned`` once: bitwise equal in training, in
-    #: generation with an adapter up to a rounding.
+    #: ``published`` computes as the study's scripts do: stock loss, every logit of an
+    #: evaluation kept, micro-batches of two rows. ``tuned`` is the same mathematics in less
+    #: time and memory.
     plan: Literal["published", "tuned"] = "tuned"
+    #: Whether ``tuned`` keeps the frozen base as a bf16 copy, dequantised once: bitwise equal
+    #: to 4-bit weights in training, for 1.5 bytes a weight more.
+    dequantised: bool = True
+    #: Whether QLoRA's layers run as one CUDA graph, where rows have one shape: on a GPU
+    #: starting their operations may take longer than computing them.
+    graphs: bool = False
+    #: Kernels that round differently; none by default (``bench.train.kernels``).
+    kernels: tuple[Literal["liger", "compile"], ...] = ()
     #: What QLoRA leaves unquantised (embeddings, head, norms) while it trains on a GPU:
     #: ``published`` fp16, ``corrected`` bf16. A CPU has bf16 (or fp32) either way.
     precision: Literal["published", "corrected"] = "corrected"
@@ -137,6 +148,11 @@ class Training(_Table):
     early_stopping: EarlyStopping | None = None
     #: By task, what differs where a model learns it alone.
     single: dict[Task, SingleTask] = {}
+
+    @property
+    def dequantises(self) -> bool:
+        """Whether QLoRA trains and answers on a bf16 copy of its 4-bit base."""
+        return self.plan == "tuned" and self.dequantised
 
     @pydantic.model_validator(mode="after")
     def _something_to_stop(self) -> Training:

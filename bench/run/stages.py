@@ -53,36 +53,47 @@ def base(job: Job, work: Path, meter: Meter, progress: Progress) -> StageResult:
 
 
 def train(job: Job, work: Path, meter: Meter, progress: Progress) -> StageResult:
-    """Train one model; ``work/model`` holds its adapter or its weights."""
-    from bench.data import corpora
-    from bench.train import bases, fit, methods
+    """Train one model; ``work/model`` holds its adapter or its weights.
+
+    On a GPU that runs out of memory the training goes on with a smaller micro-batch, where
+    the study leaves that open.
+    """
+    from bench.train import bases, fit, methods, microbatch
 
     assert job.method is not None
     training = job.study.training.of(job.tasks)
-    with meter.phase("load"):
-        model, tokenizer = bases.load(
-            _base_folder(job),
-            quantize=methods.quantizes(job.method),
-            plan=training.plan,
-            precision=training.precision,
-        )
-    with meter.phase("pack"):
-        corpus = corpora.load(job.study.data, job.tasks, _mirror(job))
-        counts = corpus.as_json()
-        rows = _rows(job, tokenizer, corpus.samples)
-        del corpus  # the samples of the full corpus take a gigabyte
-    with meter.phase("train"):
-        result = fit.train(
-            model,
-            tokenizer,
-            rows,
-            training,
-            job.method,
-            job.study.seed,
-            work,
-            progress,
-            _similarity(job, training, rows, tokenizer),
-        )
+    tried: list[dict[str, Any]] = []
+    rows: dict[str, PackedRows] = {}
+    counts: Sequence[Mapping[str, Any]] = ()
+    result = None
+    while result is None:
+        with meter.phase("load"):
+            model, tokenizer = bases.load(
+                _base_folder(job),
+                quantize=methods.quantizes(job.method),
+                dequantised=training.dequantises,
+                precision=training.precision,
+            )
+        if not rows:
+            with meter.phase("pack"):
+                counts, rows = _corpus(job, tokenizer)
+        with meter.phase("train"), microbatch.fitting(model, training, job.method, work) as one:
+            result = fit.train(
+                model,
+                tokenizer,
+                rows,
+                training,
+                job.method,
+                job.study.seed,
+                work,
+                progress,
+                _similarity(job, training, rows, tokenizer),
+                one.setting,
+            )
+        if one.failed:
+            del model
+            tried.append(one.failed)
+    rows_per_step = methods.optimization(training, job.method).rows_per_step
     return StageResult(
         tokens=result.tokens,
         artifact_bytes=_folder_bytes(work / MODEL),
@@ -95,9 +106,18 @@ def train(job: Job, work: Path, meter: Meter, progress: Progress) -> StageResult
             "cut_documents": rows["train"].cut_documents,
             "dropped_tokens": rows["train"].dropped_tokens,
             "types": bases.types(model),
+            "micro_batch": {**one.setting.as_json(rows_per_step), "tried": tried},
             "data": counts,
         },
     )
+
+
+def _corpus(job: Job, tokenizer: Any) -> tuple[Sequence[Mapping[str, Any]], dict[str, PackedRows]]:
+    """What the job's corpus counts, and its packed rows; the samples are let go."""
+    from bench.data import corpora
+
+    corpus = corpora.load(job.study.data, job.tasks, _mirror(job))
+    return corpus.as_json(), _rows(job, tokenizer, corpus.samples)
 
 
 def generate(job: Job, work: Path, meter: Meter, progress: Progress) -> StageResult:
@@ -191,7 +211,9 @@ def _load_trained(job: Job) -> tuple[Any, Any]:
     trained = job.inputs["train"] / MODEL
     if not methods.quantizes(job.method):
         return bases.load(trained, quantize=False)
-    model, tokenizer = bases.load(_base_folder(job), quantize=True, plan=job.study.training.plan)
+    model, tokenizer = bases.load(
+        _base_folder(job), quantize=True, dequantised=job.study.training.dequantises
+    )
     return PeftModel.from_pretrained(model, trained), tokenizer
 
 

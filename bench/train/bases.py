@@ -31,7 +31,6 @@ from bench.records import Sample
 from bench.train import idioms, loss, material, mirror, shapes, tokenizer
 
 Progress = Callable[[int, int], None]
-Plan = Literal["published", "tuned"]
 Precision = Literal["published", "corrected"]
 
 RECIPE = 2
@@ -300,7 +299,7 @@ def load(
     folder: Path,
     quantize: bool,
     device: torch.device | str | None = None,
-    plan: Plan = "tuned",
+    dequantised: bool = True,
     precision: Precision = "corrected",
 ) -> tuple[Any, Any]:
     """A base model and its tokenizer, ready to train or to generate.
@@ -309,8 +308,8 @@ def load(
         folder: from ``base_folder``, or a fully fine-tuned model's.
         quantize: NF4 with double quantisation, computing in bf16 (fp32 without native bf16).
         device: None for the first GPU, else the CPU.
-        plan: for quantised bases: ``published`` dequantises in every pass, ``tuned`` once,
-            to weights that are bitwise those of every pass.
+        dequantised: for quantised bases: once, to weights that are bitwise those of every
+            pass, for 1.5 bytes a weight more; else in every pass.
         precision: for quantised bases, to train on: see ``unquantized_type``. The study's
             inference scripts name bf16, so that models are evaluated as ``corrected``.
     """
@@ -333,7 +332,7 @@ def load(
         )
     model = AutoModelForCausalLM.from_pretrained(folder, **options)
     if quantize:
-        (mend_cpu_quantisation if plan == "published" else dequantize)(model)
+        (dequantize if dequantised else mend_cpu_quantisation)(model)
     return model, tokenizer.load_tokenizer(folder)
 
 

@@ -1,24 +1,22 @@
 """Training with ``transformers.Trainer`` on packed rows: resumable and repeatable.
 
-The Trainer brings schedules, accumulation, mixed precision, several GPUs and checkpoints;
-rows (``bench.data.packing``), loss (``bench.train.loss``) and what is trained
-(``bench.train.methods``) are ours. Batches carry no attention mask: restarting position
-ids are what keeps the documents of a row apart, and an all-ones mask would undo that.
+The Trainer brings schedules, accumulation, mixed precision and checkpoints; rows
+(``bench.data.packing``), batches (``bench.train.batches``), loss (``bench.train.loss``) and
+what is trained (``bench.train.methods``) are ours.
 """
 
 from __future__ import annotations
 
 import dataclasses
+import functools
 import json
 import math
 import shutil
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
 import torch
-from torch import Tensor
-from torch.utils.data import Dataset
 from transformers import (
     EarlyStoppingCallback,
     PrinterCallback,
@@ -30,9 +28,12 @@ from transformers import (
 
 from bench.data.packing import PackedRows
 from bench.errors import BenchError
+from bench.grid import batching
+from bench.grid.batching import Setting
 from bench.grid.study import Training
 from bench.records import Tokens
-from bench.train import loss, methods
+from bench.train import attention, batches, graphs, kernels, loss, methods
+from bench.train.batches import Rows, collate, collate_joined
 
 Progress = Callable[[int, int], None]
 #: The study's validation score (``bench.train.similarity``): arg-max ids and labels to 0..100.
@@ -42,7 +43,8 @@ Similarity = Callable[[Any, Any], float]
 _COMPLETE = "complete"
 #: What an adapter calls its base: which one it is, the study says.
 _BASE = "base"
-_BATCH = ("input_ids", "position_ids", "labels")
+#: Rows that are evaluated at once on a GPU: nothing is kept for a backward pass.
+_EVALUATED_ROWS = 32
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
@@ -69,26 +71,6 @@ class FitResult:
     steps: int
 
 
-class Rows(Dataset[dict[str, Tensor]]):
-    """Packed rows as the Trainer reads them, one row an item (int64 tensors)."""
-
-    def __init__(self, rows: PackedRows) -> None:
-        self.columns = {name: torch.from_numpy(getattr(rows, name)).long() for name in _BATCH}
-
-    def __len__(self) -> int:
-        return int(self.columns["input_ids"].shape[0])
-
-    def __getitem__(self, row: int) -> dict[str, Tensor]:
-        return {name: column[row] for name, column in self.columns.items()}
-
-
-def collate(rows: Sequence[dict[str, Tensor]]) -> dict[str, Any]:
-    """A batch ``[rows, row_tokens]`` of ids, positions and labels; no mask, no cache."""
-    batch: dict[str, Any] = {name: torch.stack([row[name] for row in rows]) for name in _BATCH}
-    batch["use_cache"] = False
-    return batch
-
-
 def train(
     model: Any,
     tokenizer: Any,
@@ -99,6 +81,7 @@ def train(
     work: Path,
     on_progress: Progress | None = None,
     similarity: Similarity | None = None,
+    setting: Setting | None = None,
 ) -> FitResult:
     """Train ``model`` (as ``bases.load`` gives it) and save the result in ``work/model``.
 
@@ -117,6 +100,7 @@ def train(
         work: the model's folder.
         on_progress: called with (steps done, steps in all) after every optimizer step.
         similarity: needed where early stopping watches ``similarity``.
+        setting: the micro-batch, where the study leaves it open; None: the study's own.
 
     Raises:
         BenchError: early stopping without validation rows or without its metric.
@@ -126,27 +110,64 @@ def train(
         raise BenchError("early stopping without validation rows", hint="pack a valid split")
     if stopping is not None and stopping.metric == "similarity" and similarity is None:
         raise BenchError("early stopping by similarity without a metric", hint="pass one")
-    deterministic(seed)
-    model = methods.prepare(model, training, method, seed)
-    loss.install(inner(model))
-    checkpoints = work / "checkpoints"
-    last = last_checkpoint(checkpoints)
-    trainer = Trainer(
-        model=model,
-        args=arguments(training, method, seed, checkpoints, model),
-        train_dataset=Rows(rows["train"]),
-        eval_dataset=Rows(rows["valid"]) if stopping else None,
-        data_collator=collate,
-        processing_class=tokenizer,
-        compute_metrics=_metrics(similarity) if similarity else None,
-        callbacks=_callbacks(training, on_progress),
+    trainer, last = assemble(
+        model, tokenizer, rows, training, method, seed, work, on_progress, similarity, setting
     )
-    trainer.remove_callback(PrinterCallback)
     trainer.train(resume_from_checkpoint=str(last) if last else None)
     _save(trainer.model, tokenizer, work / "model", full=not methods.quantizes(method))
     result = _result(trainer, rows["train"])
-    shutil.rmtree(checkpoints, ignore_errors=True)
+    shutil.rmtree(work / "checkpoints", ignore_errors=True)
     return result
+
+
+def assemble(
+    model: Any,
+    tokenizer: Any,
+    rows: Mapping[str, PackedRows],
+    training: Training,
+    method: str,
+    seed: int,
+    work: Path,
+    on_progress: Progress | None = None,
+    similarity: Similarity | None = None,
+    setting: Setting | None = None,
+) -> tuple[Trainer, Path | None]:
+    """The Trainer of ``train``, and the checkpoint from which it goes on."""
+    chosen, tuned = methods.optimization(training, method), training.plan == "tuned"
+    if setting is None:
+        setting = batching.published(chosen, full=not methods.quantizes(method))
+    device = model.get_input_embeddings().weight.device
+    joined = tuned and training.packing == "isolated" and attention.available(device)
+    if joined and similarity is not None:
+        joined = False  # it reads the predictions row by row
+    deterministic(seed)
+    model = methods.prepare(model, training, method, seed, checkpointing=setting.checkpointing)
+    if joined:
+        attention.install(inner(model))
+    kernels.install(inner(model), training.kernels)
+    if tuned:
+        loss.install(inner(model))
+    one_shape = graphs.serve(training, setting, device, quantizes=methods.quantizes(method))
+    if one_shape:
+        graphs.install(inner(model))
+    collator = collate_joined if joined else collate
+    if one_shape:
+        collator = functools.partial(collate, fill_to=setting.rows)
+    checkpoints = work / "checkpoints"
+    last = last_checkpoint(checkpoints)
+    stopping = training.early_stopping
+    trainer = Trainer(
+        model=model,
+        args=arguments(training, method, seed, checkpoints, model, setting),
+        train_dataset=Rows(rows["train"]),
+        eval_dataset=Rows(rows["valid"]) if stopping else None,
+        data_collator=collator,
+        processing_class=tokenizer,
+        compute_metrics=_metrics(similarity, logits=not tuned) if similarity else None,
+        callbacks=_callbacks(training, on_progress),
+    )
+    trainer.remove_callback(PrinterCallback)
+    return trainer, last
 
 
 def deterministic(seed: int) -> None:
@@ -167,7 +188,12 @@ def inner(model: Any) -> Any:
 
 
 def arguments(
-    training: Training, method: str, seed: int, checkpoints: Path, model: Any
+    training: Training,
+    method: str,
+    seed: int,
+    checkpoints: Path,
+    model: Any,
+    setting: Setting,
 ) -> TrainingArguments:
     """The Trainer's arguments for one training; precision and device follow the model.
 
@@ -179,14 +205,14 @@ def arguments(
         BenchError: rows per step that are no multiple of the micro-batch.
     """
     chosen, stopping = methods.optimization(training, method), training.early_stopping
-    accumulation, rest = divmod(chosen.rows_per_step, chosen.rows_per_micro_batch)
-    if rest:
+    if chosen.rows_per_step % setting.rows:
         raise BenchError(
             f"rows_per_step {chosen.rows_per_step} is no multiple of rows_per_micro_batch "
-            f"{chosen.rows_per_micro_batch}",
+            f"{setting.rows}",
             hint="change one of them in the study",
         )
     weights = inner(model).get_input_embeddings().weight
+    gpu = weights.device.type != "cpu"
     metric = stopping.metric if stopping else "loss"
     when = (
         {"eval_strategy": "steps", "save_strategy": "steps"}
@@ -198,9 +224,11 @@ def arguments(
     )
     return TrainingArguments(
         output_dir=str(checkpoints),
-        per_device_train_batch_size=chosen.rows_per_micro_batch,
-        per_device_eval_batch_size=chosen.rows_per_micro_batch,
-        gradient_accumulation_steps=accumulation,
+        per_device_train_batch_size=setting.rows,
+        per_device_eval_batch_size=(
+            max(setting.rows, _EVALUATED_ROWS) if gpu and training.plan == "tuned" else setting.rows
+        ),
+        gradient_accumulation_steps=setting.accumulation(chosen.rows_per_step),
         learning_rate=chosen.learning_rate,
         lr_scheduler_type=chosen.scheduler,
         warmup_steps=chosen.warmup_steps,
@@ -210,7 +238,7 @@ def arguments(
         weight_decay=chosen.weight_decay,
         max_grad_norm=chosen.max_grad_norm,
         bf16=weights.dtype in (torch.bfloat16, torch.float16),
-        use_cpu=weights.device.type == "cpu",
+        use_cpu=not gpu,
         seed=seed,
         data_seed=seed,
         logging_steps=5,
@@ -219,10 +247,11 @@ def arguments(
         restore_callback_states_from_checkpoint=True,
         remove_unused_columns=False,
         label_names=["labels"],
-        dataloader_pin_memory=False,
+        dataloader_pin_memory=gpu,
+        accelerator_config={"non_blocking": gpu},
         disable_tqdm=True,
         report_to="none",
-        **_checkpointing(enabled=chosen.gradient_checkpointing),
+        **_checkpointing(enabled=setting.checkpointing),
         **when,
     )
 
@@ -308,11 +337,14 @@ def last_checkpoint(folder: Path) -> Path | None:
     return last
 
 
-def _metrics(similarity: Similarity) -> Callable[[Any], dict[str, float]]:
-    """The Trainer's metric from arg-max ids ``[rows, row_tokens]``: no logits are kept."""
+def _metrics(similarity: Similarity, *, logits: bool) -> Callable[[Any], dict[str, float]]:
+    """The Trainer's metric from arg-max ids ``[rows, row_tokens]``, or as published of logits."""
 
     def compute(prediction: Any) -> dict[str, float]:
-        return {"similarity": similarity(prediction.predictions, prediction.label_ids)}
+        ids = prediction.predictions
+        if logits:
+            ids = batches.predicted(ids, prediction.label_ids)
+        return {"similarity": similarity(ids, prediction.label_ids)}
 
     return compute
 
@@ -358,6 +390,11 @@ def _result(trainer: Trainer, rows: PackedRows) -> FitResult:
     )
     stopped = state.global_step < state.max_steps
     best = state.best_global_step if trainer.args.load_best_model_at_end else None
+    joined = trainer.data_collator is collate_joined
+    if joined:  # what was left out of the batches was not computed
+        processed = batches.joined_tokens(rows)
+        tokens = dataclasses.replace(rows.tokens, processed=processed)
+        rows = dataclasses.replace(rows, tokens=tokens)
     return FitResult(
         tokens=_seen(rows, trainer.args, state.global_step),
         losses=points,

@@ -32,7 +32,9 @@ def optimization(training: Training, method: str) -> Optimization:
     return training.qlora if quantizes(method) else training.full
 
 
-def prepare(model: Any, training: Training, method: str, seed: int) -> Any:
+def prepare(
+    model: Any, training: Training, method: str, seed: int, *, checkpointing: bool = False
+) -> Any:
     """The model with its trainable parameters chosen.
 
     For QLoRA the result is a PEFT model whose LoRA matrices (fp32 on a bf16 base, as PEFT
@@ -46,7 +48,7 @@ def prepare(model: Any, training: Training, method: str, seed: int) -> Any:
     model.requires_grad_(requires_grad=False)
     torch.manual_seed(seed)
     wrapped = get_peft_model(model, lora_config(training))
-    if training.qlora.gradient_checkpointing:
+    if checkpointing:
         model.enable_input_require_grads()
     return wrapped
 
