@@ -16,7 +16,8 @@ def stage(id_, hours, *, gpu=True):
 
 
 def test_nothing_takes_no_time():
-    assert wall([], {}, gpus=1, slots=1).hours == 0
+    found = wall([], {}, gpus=1, slots=1)
+    assert (found.hours, found.chain) == (0, None)
 
 
 def test_models_are_spread_longest_first():
@@ -24,6 +25,8 @@ def test_models_are_spread_longest_first():
     assert wall(stages, {}, gpus=1, slots=1).hours == 20
     assert wall(stages, {}, gpus=2, slots=1).hours == 11  # 6 + 3 and 5 + 4, then 2
     assert wall(stages, {}, gpus=8, slots=1).hours == 6
+    assert not wall(stages, {}, gpus=2, slots=1).bound
+    assert wall(stages, {}, gpus=8, slots=1).bound
 
 
 def test_scoring_runs_beside_the_gpu():
@@ -36,7 +39,20 @@ def test_scoring_runs_beside_the_gpu():
 def test_a_chain_is_no_shorter_on_more_gpus():
     stages = [stage("base", 1), stage("train", 2), stage("generate", 3)]
     needs = {"train": ("base",), "generate": ("train",)}
-    assert wall(stages, needs, gpus=8, slots=1).hours == 6
+    found = wall(stages, needs, gpus=8, slots=1)
+    assert found.hours == found.chain_hours == 6
+    assert found.chain == "base 1b"
+
+
+def test_what_becomes_ready_together_starts_longest_first():
+    bases = [stage(f"base {name}", NOTHING, gpu=False) for name in "ab"]
+    stages = [*bases, stage("a", 1), stage("b", 5)]
+    needs = {"a": ("base a",), "b": ("base b",)}
+    assert wall(stages, needs, gpus=1, slots=2).hours == 6
+    short = stage("short", 2)
+    found = wall([*stages, short], {**needs, "short": ("base a",)}, gpus=2, slots=2)
+    assert found.hours == 5
+    assert found.bound
 
 
 def test_what_is_stored_is_not_waited_for():
@@ -63,6 +79,7 @@ def test_it_lies_between_what_must_be_and_one_after_the_other(hours, data, gpus,
     chains = {}
     for at, length in enumerate(hours):
         chains[str(at)] = length + max((chains[one] for one in needs[str(at)]), default=0)
-    found = wall(stages, needs, gpus=gpus, slots=slots).hours
+    found = wall(stages, needs, gpus=gpus, slots=slots)
     on_gpus = sum(one.hours.value for one in stages if one.gpu)
-    assert max(max(chains.values()), on_gpus / gpus) <= found <= sum(hours)
+    assert max(max(chains.values()), on_gpus / gpus) <= found.hours <= sum(hours)
+    assert found.chain_hours == max(chains.values())

@@ -14,6 +14,7 @@ from bench.grid.devices import Machine
 from bench.grid.estimates import ANALYTIC
 from bench.grid.plan import GENERATE, TRAIN
 from bench.grid.profiled import PROFILED
+from bench.grid.schedule import Wall
 from bench.grid.totals import CellEstimate
 
 if TYPE_CHECKING:
@@ -86,8 +87,8 @@ def _demands(shown: Forecast) -> Iterator[tuple[str, str, str]]:
     told = _hours(hours, all(cell.gpu_whole for cell in cells))
     yield "GPU hours", told, f"{_parts(shown)} ({', '.join(bases) or 'no basis'})"
     for one in shown.walls:
-        gpus = "one GPU" if one.gpus == 1 else f"{one.gpus} GPUs side by side"
-        yield "wall hours", _hours(one.hours, one.whole), f"on {gpus}, scoring beside"
+        told = f"on {_on(one)}, one model a GPU, scoring beside"
+        yield "wall hours", _hours(one.hours, one.whole), told
 
 
 def problems(shown: Forecast) -> Iterator[str]:
@@ -102,11 +103,15 @@ def wall(shown: Forecast) -> Iterator[str]:
     """How long all of it takes on one GPU and on several, and what of the GPU hours trains."""
     if not shown.walls:
         return
-    took = [
-        f"{_hours(one.hours, one.whole)} h on {'one GPU' if one.gpus == 1 else f'{one.gpus} GPUs'}"
-        for one in shown.walls
-    ]
+    took = [f"{_hours(one.hours, one.whole)} h on {_on(one)}" for one in shown.walls]
     yield f"Wall: {', '.join(took)}, one model a GPU, scoring beside. GPU h: {_parts(shown)}."
+
+
+def _on(one: Wall) -> str:
+    """``8 GPUs (as long as mt-fft-7b alone)``."""
+    if one.gpus == 1:
+        return "one GPU"
+    return f"{one.gpus} GPUs{f' (as long as {one.chain} alone)' if one.bound else ''}"
 
 
 def _parts(shown: Forecast) -> str:

@@ -16,11 +16,22 @@ from bench.grid.estimates import NOTHING, StageEstimate
 
 @dataclasses.dataclass(frozen=True, slots=True)
 class Wall:
-    """Hours from the first stage to the last. Not ``whole``: without stages nobody can tell."""
+    """Hours from the first stage to the last. Not ``whole``: without stages nobody can tell.
+
+    ``chain_hours`` is the least that any number of GPUs needs: the longest chain of stages,
+    most of which is at the place (a cell, or a base) that ``chain`` names.
+    """
 
     gpus: int
     hours: float
     whole: bool
+    chain_hours: float
+    chain: str | None
+
+    @property
+    def bound(self) -> bool:
+        """Whether the longest chain takes all of it, so that more GPUs would not help."""
+        return self.hours <= self.chain_hours * (1 + 1e-9)
 
 
 def wall(
@@ -62,14 +73,32 @@ def wall(
                 _, id_ = heapq.heappop(queue)
                 free[gpu] -= 1
                 heapq.heappush(running, (now + _hours(left[id_]), id_))
-        now, done = heapq.heappop(running)
-        free[left[done].gpu] += 1
-        for id_ in after[done]:
-            before[id_].remove(done)
-            if not before[id_]:
-                arrives(id_)
+        now = running[0][0]
+        while running and running[0][0] == now:  # all that ends now, before anything starts
+            _, done = heapq.heappop(running)
+            free[left[done].gpu] += 1
+            for id_ in after[done]:
+                before[id_].remove(done)
+                if not before[id_]:
+                    arrives(id_)
     whole = all(one.hours.value is not None or one.hours == NOTHING for one in stages)
-    return Wall(gpus, now, whole)
+    return Wall(gpus, now, whole, *_chain(left, after, urgent))
+
+
+def _chain(
+    left: Mapping[str, StageEstimate],
+    after: Mapping[str, Sequence[str]],
+    urgent: Mapping[str, float],
+) -> tuple[float, str | None]:
+    """The hours of the longest chain, and the place of its longest stage."""
+    if not left:
+        return 0.0, None
+    stage = max(left, key=lambda id_: urgent[id_])
+    hours, chain = urgent[stage], [stage]
+    while after[stage]:
+        stage = max(after[stage], key=lambda id_: urgent[id_])
+        chain.append(stage)
+    return hours, left[max(chain, key=lambda id_: _hours(left[id_]))].place
 
 
 def _hours(one: StageEstimate) -> float:
