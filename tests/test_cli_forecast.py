@@ -112,6 +112,9 @@ def test_the_table_keeps_to_100_columns(capsys, tmp_path, monkeypatch, study, gp
 
 def test_another_gpu_can_be_asked_about(capsys, tmp_path):
     arguments = ("plan", "--study", "paper", "--results", tmp_path, "--gpu")
+    alone = run(capsys, *arguments[:-1])[1]  # without a GPU nobody knows hours: no zero is told
+    assert "hours depend on the GPU" in " ".join(alone.split())
+    assert "Wall:" not in alone
     code, out, _ = run(capsys, *arguments, "NVIDIA H200")
     assert code == 0
     assert "NVIDIA H200 with 150 GB (as asked, not here)" in " ".join(out.split())
@@ -152,7 +155,9 @@ def test_a_profile_of_the_card_tells_hours_memory_and_the_wall(capsys, tmp_path)
     assert code == 0
     text = " ".join(out.split())
     assert f"without loading, evaluation and saving: profiled on {H100['name']}." in text
-    assert f"≥ {eight['hours']:.1f} h on 8 GPUs (as long as mt-fft-7b alone)" in text
+    assert (
+        f"≥ {eight['hours']:.1f} h on 8 GPUs, one model each (as long as mt-fft-7b alone)" in text
+    )
 
 
 def test_a_broken_profile_is_one_line(capsys, tmp_path):

@@ -39,7 +39,7 @@ class Forecast:
 
     ``downloads``: the bytes that are not here yet, by size of the bases, and of the rest.
     ``jobs``: how many stages would run at once. ``walls``: how long all of it takes on one GPU,
-    and on as many as there are or were asked about; empty where no stage computes on one.
+    and on as many as there are or were asked about; empty where no stage's GPU hours are known.
     """
 
     machine: Machine
@@ -139,8 +139,8 @@ def forecast(
 def _walls(
     planned: Sequence[PlannedStage], found: Sequence[StageEstimate], gpus: int, cores: int
 ) -> tuple[Wall, ...]:
-    """How long what is left takes on one GPU, and on several; nothing where none is used."""
-    if not any(one.gpu for one in found):
+    """How long what is left takes on one GPU, and on several; nothing where nobody knows."""
+    if not any(one.gpu and one.hours.value is not None for one in found):
         return ()
     needs = {one.id: one.needs for one in planned}
     counts = dict.fromkeys((1, gpus))

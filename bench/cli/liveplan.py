@@ -87,8 +87,7 @@ def _demands(shown: Forecast) -> Iterator[tuple[str, str, str]]:
     told = _hours(hours, all(cell.gpu_whole for cell in cells))
     yield "GPU hours", told, f"{_parts(shown)} ({', '.join(bases) or 'no basis'})"
     for one in shown.walls:
-        told = f"on {_on(one)}, one model a GPU, scoring beside"
-        yield "wall hours", _hours(one.hours, one.whole), told
+        yield "wall hours", _hours(one.hours, one.whole), f"on {_on(one)}"
 
 
 def problems(shown: Forecast) -> Iterator[str]:
@@ -104,14 +103,15 @@ def wall(shown: Forecast) -> Iterator[str]:
     if not shown.walls:
         return
     took = [f"{_hours(one.hours, one.whole)} h on {_on(one)}" for one in shown.walls]
-    yield f"Wall: {', '.join(took)}, one model a GPU, scoring beside. GPU h: {_parts(shown)}."
+    yield f"Wall: {', '.join(took)}, scoring beside. GPU h: {_parts(shown)}."
 
 
 def _on(one: Wall) -> str:
-    """``8 GPUs (as long as mt-fft-7b alone)``."""
+    """``8 GPUs, one model each (as long as mt-fft-7b alone)``."""
     if one.gpus == 1:
         return "one GPU"
-    return f"{one.gpus} GPUs{f' (as long as {one.chain} alone)' if one.bound else ''}"
+    bound = f" (as long as {one.chain} alone)" if one.bound else ""
+    return f"{one.gpus} GPUs, one model each{bound}"
 
 
 def _parts(shown: Forecast) -> str:

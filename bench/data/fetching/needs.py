@@ -131,13 +131,20 @@ def scripts_are_here(mirror: Path | None) -> bool:
     )
 
 
-def missing(study: Study, mirror: Path | None) -> list[Missing]:
+def missing(
+    study: Study, mirror: Path | None, sizes: Collection[str] | None = None
+) -> list[Missing]:
     """What a study reads and what neither the mirror nor the fetched folder holds.
 
-    Nothing is downloaded and no server is asked. Files are told per repository.
+    Of its bases only some sizes', if given. Nothing is downloaded and no server is asked. Files
+    are told per repository.
     """
-    needs = absent(of_study(study), mirror)
-    how = " ".join((f"nox -s fetch -- --study {study.name}", *(f"--with {o}" for o in study.with_)))
+    needs = absent(of_study(study, sizes), mirror)
+    part = [base.name for base in study.sizes if sizes is not None and base.name in sizes]
+    patterns = part if len(part) < len(study.sizes) else []
+    options = [f"--with {option}" for option in study.with_]
+    options += [f"--cells '*-{size}'" for size in patterns]
+    how = " ".join((f"nox -s fetch -- --study {study.name}", *options))
     by_repository: dict[str, list[Source]] = {}
     for path in needs.paths:
         by_repository.setdefault(manifest()[path].repository, []).append(manifest()[path])
