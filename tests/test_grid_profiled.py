@@ -105,6 +105,13 @@ def test_a_larger_micro_batch_takes_the_measured_peak_and_what_is_more(tmp_path)
     assert one.memory.basis == "profiled, scaled from 2 rows"
 
 
+def test_a_processor_tells_nothing_of_a_gpu(tmp_path):
+    told = profile(gpu_profiles.training(), gpu="Example CPU 3000")
+    one = found(tmp_path, H200, told)[TRAIN]
+    assert one.hours.basis.startswith("analytic")
+    assert one.memory.basis == "analytic"
+
+
 def test_a_card_that_starts_operations_faster_is_not_slower_than_measured(tmp_path):
     """The rate at two rows contradicts the estimate of a launch; more rows are not slower."""
     fast = profile(gpu_profiles.training("7b", rate=15_000.0))

@@ -36,6 +36,12 @@ def test_a_profile_tells_its_card_trainings_and_answers(tmp_path, folder):
     assert [one.tokens_per_s for one in found.generations] == [8_000.0]
 
 
+def test_what_is_only_qloras_may_be_null(tmp_path, folder):
+    full = gpu_profiles.training(method="full", dequantised=None, precision=None)
+    gpu_profiles.write(folder, gpu_profiles.profile(full))
+    assert read(tmp_path)[0].trainings[0].rate == 50_000.0
+
+
 def test_an_item_that_ran_out_of_memory_has_no_rates(tmp_path, folder):
     ran_out = gpu_profiles.training(
         outcome="oom", reason="tried", tokens_per_s=None, step_s=None, peak_reserved_bytes=None
@@ -62,6 +68,7 @@ def test_those_of_the_results_come_before_the_kits_and_the_latest_first(tmp_path
         (gpu_profiles.profile(gpu_profiles.training(rate=float("nan"))), "tokens_per_s"),
         (gpu_profiles.profile(gpu_profiles.training(micro_rows="many")), "micro_rows"),
         (gpu_profiles.profile(gpu_profiles.training(tokens_per_s=None)), "without tokens_per_s"),
+        (gpu_profiles.profile(gpu_profiles.training(tokens_per_s={})), "without tokens_per_s"),
         (gpu_profiles.profile(gpu_profiles.generation(outcome="fine")), "outcome"),
         (gpu_profiles.profile(items={}), "items"),
         ([], "the whole"),

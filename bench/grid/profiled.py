@@ -54,8 +54,8 @@ class _Found:
     @property
     def rate(self) -> float:
         """Processed tokens a second."""
-        assert self.item.tokens_per_s is not None  # checked when it was read
-        return self.item.tokens_per_s.processed
+        assert self.item.rate is not None  # checked when it was read
+        return self.item.rate
 
 
 def training_seconds(
@@ -92,21 +92,23 @@ def training_bytes(profiles: Sequence[Profile], wanted: Wanted, gpu: Gpu) -> Tol
     """The peak of device memory; None where the like was not profiled.
 
     Of the same setting the measured peak, of another micro-batch what the memory model says
-    more or less. Where that setting ran out of memory on a card no larger, None with a reason.
+    more or less. Where that setting ran out of memory on this card, None with a reason.
     """
     for found in _nearest(profiles, wanted, gpu, outcomes=("ok", "oom")):
-        one, size = found.item, found.profile.device.memory_bytes
+        one, device = found.item, found.profile.device
+        if device.name != gpu.name and devices.limits(device.name) is None:
+            continue  # no GPU: tensors there are others
         if found.fit.checkpointing != wanted.fit.checkpointing:
             continue
         if found.fit.dequantised != wanted.fit.dequantised:
             continue
         same = found.fit == wanted.fit
         if one.outcome == "oom":
-            if same and found.profile.device.name == gpu.name and size is not None:
+            if same and device.name == gpu.name:
                 return Told(None, f"{PROFILED} on {gpu.name}: {OUT_OF_MEMORY}")
             continue
         peak = one.peak_reserved_bytes or one.peak_allocated_bytes
-        if peak is None:
+        if not peak:
             continue
         if same:
             return Told(peak, PROFILED)
@@ -204,7 +206,7 @@ def _fit(one: Training, wanted: Wanted) -> Fit:
         micro_rows=one.micro_rows,
         row_tokens=one.row_tokens,
         optimizer=one.optimizer,
-        dequantised=one.dequantised if adapter else wanted.fit.dequantised,
+        dequantised=bool(one.dequantised) if adapter else wanted.fit.dequantised,
         fp32_stream=adapter and one.precision == "published",
         checkpointing=one.checkpointing,
     )

@@ -66,7 +66,7 @@ class Origin(_Part):
 class TokenRates(_Part):
     """Tokens a second in steady steps: ``processed`` with padding."""
 
-    processed: Positive
+    processed: Positive | None = None
 
 
 class _Item(_Part):
@@ -75,29 +75,37 @@ class _Item(_Part):
 
 
 class Training(_Item):
-    """A training of some steps: how it was made, and what its steady steps took."""
+    """A training of some steps: how it was made, and what its steady steps took.
+
+    ``dequantised`` and ``precision`` are QLoRA's. A peak of 0 was not measured.
+    """
 
     item: Literal["train"]
     size: str
     shape: ShapeEntry
     method: Literal["qlora", "full"]
     plan: Literal["published", "tuned"]
-    dequantised: bool
+    dequantised: bool | None = None
     micro_rows: pydantic.PositiveInt
     row_tokens: pydantic.PositiveInt
     checkpointing: bool
     optimizer: str
-    precision: Literal["published", "corrected"]
+    precision: Literal["published", "corrected"] | None = None
     packing: Literal["published", "isolated"] = "published"
     tokens_per_s: TokenRates | None = None
-    peak_allocated_bytes: pydantic.PositiveInt | None = None
-    peak_reserved_bytes: pydantic.PositiveInt | None = None
+    peak_allocated_bytes: pydantic.NonNegativeInt | None = None
+    peak_reserved_bytes: pydantic.NonNegativeInt | None = None
 
     @pydantic.model_validator(mode="after")
     def _measured(self) -> Training:
-        if self.outcome == "ok" and self.tokens_per_s is None:
-            raise ValueError("outcome ok without tokens_per_s")
+        if self.outcome == "ok" and self.rate is None:
+            raise ValueError("outcome ok without tokens_per_s.processed")
         return self
+
+    @property
+    def rate(self) -> float | None:
+        """Processed tokens a second; None where it did not get so far."""
+        return self.tokens_per_s.processed if self.tokens_per_s else None
 
 
 class Generation(_Item):
@@ -112,7 +120,6 @@ class Generation(_Item):
     prompt_tokens: pydantic.PositiveInt
     new_tokens: pydantic.PositiveInt
     tokens_per_s: Positive | None = None
-    peak_allocated_bytes: pydantic.PositiveInt | None = None
 
     @pydantic.model_validator(mode="after")
     def _measured(self) -> Generation:
