@@ -116,12 +116,7 @@ def forecast(
     measured = profiles.read(folder.parent, REFERENCE)
     known = estimates.Known(study, machine, amounts_of, shape_of, runs, measured)
     found = estimates.estimate(known, stages)
-    needed = {cell.size for cell in cells}
-    counted = amounts_of(study)
-    bases = totals.downloads(study, counted)
-    missing = sum(one["bytes"] or 0 for one in counted.missing)
-    downloads = {size: count for size, count in bases.items() if size in needed}
-    downloads[DATA] = missing - sum(count or 0 for count in bases.values())
+    downloads = _downloads(study, cells, amounts_of(study))
     cores = len(os.sched_getaffinity(0))
     chosen = jobs or fit.fitting_jobs(machine, found, cores)
     count = gpus or (1 if machine.imagined else max(1, len(here["gpus"])))
@@ -134,6 +129,16 @@ def forecast(
         chosen,
         _walls(stages, found, count, cores),
     )
+
+
+def _downloads(study: Study, cells: Sequence[Cell], counted: Amounts) -> dict[str, int | None]:
+    """The bytes that are not here yet, by size of the cells' bases, and of the rest."""
+    needed = {cell.size for cell in cells}
+    bases = totals.downloads(study, counted)
+    missing = sum(one["bytes"] or 0 for one in counted.missing)
+    downloads = {size: count for size, count in bases.items() if size in needed}
+    downloads[DATA] = missing - sum(count or 0 for count in bases.values())
+    return downloads
 
 
 def _walls(
