@@ -13,7 +13,7 @@ import dataclasses
 from collections.abc import Callable, Iterable, Sequence
 
 from bench import costs
-from bench.costs import Shape
+from bench.costs import Fit, Shape
 from bench.grid import analytic, durations, nearest, profiled
 from bench.grid.devices import Gpu, Machine
 from bench.grid.nearest import Match, ShapeOf, Work
@@ -182,10 +182,13 @@ class _Estimator:
         )
         return Figure(took.seconds / 3600, _at(took.utilisation))
 
+    def _fit(self, stage: PlannedStage, shape: Shape) -> Fit:
+        """How a stage trains on this machine's GPU."""
+        return analytic.fit(self._study, stage.method, stage.tasks)
+
     def _wanted(self, stage: PlannedStage, shape: Shape) -> profiled.Wanted:
-        training = self._study.training
-        fit = analytic.fit(self._study, stage.method, stage.tasks)
-        kind = analytic.kind(stage.method)
+        training, kind = self._study.training, analytic.kind(stage.method)
+        fit = self._fit(stage, shape)
         return profiled.Wanted(shape, kind, training.plan, fit, training.packing)
 
     def _profiled_hours(self, stage: PlannedStage) -> Figure | None:
