@@ -16,7 +16,6 @@ from __future__ import annotations
 import functools
 import hashlib
 import platform
-import shutil
 import sys
 from pathlib import Path
 
@@ -26,6 +25,7 @@ ROOT = Path(__file__).parent
 sys.path.insert(0, str(ROOT))  # nox runs from its own environment, without the package
 
 from bench.containers import wheels  # noqa: E402
+from bench.gpus import gpu_visible  # noqa: E402
 from bench.grid import tables  # noqa: E402
 
 nox.needs_version = ">=2025.5"
@@ -40,8 +40,8 @@ TORCH_CPU_INDEX = wheels.TORCH_CPU_INDEX
 
 
 def has_gpu() -> bool:
-    """Whether an NVIDIA driver is installed on this machine."""
-    return shutil.which("nvidia-smi") is not None
+    """Whether this machine shows a CUDA GPU, as bench sees it."""
+    return gpu_visible()
 
 
 def python() -> str:

@@ -40,13 +40,14 @@ def _amounts(text: str, mirror: Path | None):
     return sizes.amounts(loaded, study.expand(loaded), mirror, has_gpu=True)
 
 
-def known(loaded, here: Machine, *runs: Run, mirror: Path | None = None) -> Known:
+def known(loaded, here: Machine, *runs: Run, mirror: Path | None = None, profiles=()) -> Known:
     return Known(
         loaded,
         here,
         lambda one: _amounts(one.model_dump_json(by_alias=True), mirror),
         lambda base: architectures.shape(base, mirror),
         runs,
+        profiles,
     )
 
 

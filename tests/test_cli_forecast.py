@@ -11,6 +11,7 @@ from bench.cli import console, executors, forecast
 from bench.containers.engine import Engine
 from bench.grid import keys
 from bench.run import lacks, provenance, runner
+from tests import gpu_profiles
 
 H100 = {"name": "NVIDIA H100 80GB HBM3", "memory_bytes": 85 * 10**9, "driver": "1"}
 L4 = {"name": "NVIDIA L4", "memory_bytes": 24 * 10**9, "driver": "1"}
@@ -111,6 +112,9 @@ def test_the_table_keeps_to_100_columns(capsys, tmp_path, monkeypatch, study, gp
 
 def test_another_gpu_can_be_asked_about(capsys, tmp_path):
     arguments = ("plan", "--study", "paper", "--results", tmp_path, "--gpu")
+    alone = run(capsys, *arguments[:-1])[1]  # without a GPU nobody knows hours: no zero is told
+    assert "hours depend on the GPU" in " ".join(alone.split())
+    assert "Wall:" not in alone
     code, out, _ = run(capsys, *arguments, "NVIDIA H200")
     assert code == 0
     assert "NVIDIA H200 with 150 GB (as asked, not here)" in " ".join(out.split())
@@ -118,6 +122,56 @@ def test_another_gpu_can_be_asked_about(capsys, tmp_path):
     code, _, err = run(capsys, *arguments, "H200")
     assert code == 2
     assert "did you mean: NVIDIA H200" in err
+
+
+def test_a_profile_of_the_card_tells_hours_memory_and_the_wall(capsys, tmp_path):
+    """Rates that a card may reach; eight of them take an eighth, as far as chains let them."""
+    rates = {"1.5b": (60_000, 42_000), "3b": (32_000, 22_000), "7b": (14_500, 9_500)}
+    items = [
+        gpu_profiles.training(size, rate=qlora, peak_reserved_bytes=60_000_000_000)
+        for size, (qlora, _) in rates.items()
+    ]
+    items += [
+        gpu_profiles.training(
+            size, rate=full, method="full", checkpointing=True, optimizer="adamw_torch"
+        )
+        for size, (_, full) in rates.items()
+    ]
+    content = gpu_profiles.profile(*items, gpu=H100["name"])
+    gpu_profiles.write(tmp_path / "profiles", content)
+    about = ("--study", "paper", "--results", tmp_path, "--gpu", H100["name"], "--gpus", "8")
+    told = estimates(capsys, *about)
+    trained = [one for one in told["stages"] if one["stage"] == "train"]
+    assert {one["hours"]["basis"] for one in trained} == {f"profiled on {H100['name']}"}
+    assert {one["memory"]["basis"] for one in trained} == {"profiled"}
+    hours = [one["hours"]["value"] for one in trained]
+    assert told["gpu_hours"]["train"] == pytest.approx(sum(hours))
+    one, eight = told["wall"]
+    assert (one["gpus"], eight["gpus"]) == (1, 8)
+    assert one["hours"] == pytest.approx(sum(hours))
+    assert max(*hours, one["hours"] / 8) <= eight["hours"] < one["hours"] / 3
+    assert (eight["chain"], eight["chain_hours"]) == ("mt-fft-7b", max(hours))
+    code, out, _ = run(capsys, "plan", *about)
+    assert code == 0
+    text = " ".join(out.split())
+    assert f"without loading, evaluation and saving: profiled on {H100['name']}." in text
+    assert (
+        f"≥ {eight['hours']:.1f} h on 8 GPUs, one model each (as long as mt-fft-7b alone)" in text
+    )
+
+
+def test_a_broken_profile_is_one_line(capsys, tmp_path):
+    gpu_profiles.write(tmp_path / "profiles", {"schema": 1})
+    code, _, err = run(capsys, "plan", "--study", "paper", "--results", tmp_path)
+    assert code == 3
+    assert "profiles/nvidia-h200.json: not a profile of a GPU: device: Field required" in err
+    assert "nox -s profile" in err
+
+
+def test_a_number_of_gpus_is_a_number(capsys):
+    code, _, err = run(capsys, "plan", "--gpus", "0")
+    assert code == 2
+    assert "'0' is not a positive number" in err
 
 
 def test_without_a_gpu_the_paper_is_refused_before_its_data_is_asked_for(capsys, tmp_path):

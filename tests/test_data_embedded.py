@@ -119,3 +119,13 @@ def test_the_corpus_that_ships_is_large_and_every_record_is_whole():
     for track in TRACKS:
         problems = embedded.samples(functions, "test", track)
         assert {problem.part for problem in problems} == {"near", "far"}
+
+
+def test_a_file_that_was_written_again_is_read_again(tmp_path):
+    lines = embedded.FILE.read_text().splitlines(keepends=True)
+    path = tmp_path / "functions.jsonl"
+    path.write_text(lines[0])
+    assert len(embedded.load([path])) == 1
+    assert embedded.load([path]) is embedded.load([path])
+    path.write_text("".join(lines[:2]))
+    assert len(embedded.load([path])) == 2

@@ -288,6 +288,9 @@ def test_what_is_missing_to_run_a_study(tmp_path):
     assert largest.bytes == pytest.approx(15.2e9, rel=0.01)
     assert largest.how == "nox -s fetch -- --study paper"
     assert absent["microsoft/CodeXGLUE: 6 files"].bytes > 4_000_000
+    part = fetch.missing(study.load("paper", ["rq3"]), None, {"3b"})
+    assert {one.how for one in part} == {"nox -s fetch -- --study paper --with rq3 --cells '*-3b'"}
+    assert sum("Qwen" in one.what for one in part) == 1
 
 
 def test_a_mirror_lacks_only_what_it_does_not_have(mirror):

@@ -44,6 +44,18 @@ INSTEAD = {
     f"{NOX} -s reproduce -- --study rehearsal --mirror DIR": (
         f"{NOX} -s plan -- --study rehearsal --mirror DIR"
     ),
+    # Gigabytes from their owners: tests/test_cli_fetchfirst.py fetches from a local server.
+    f"{NOX} -s fetch -- --study paper": f"{NOX} -s fetch -- --study paper --list --offline",
+    # A GPU for hours or days: the plan, on a GPU that is asked about.
+    f"{NOX} -s reproduce -- --study paper --yes": (
+        f"{NOX} -s plan -- --study paper --gpu 'NVIDIA H100 80GB HBM3'"
+    ),
+    f"{NOX} -s reproduce -- --study paper --cells '*-1.5b' --yes": (
+        f"{NOX} -s plan -- --study paper --cells '*-1.5b' --gpu 'NVIDIA H100 80GB HBM3'"
+    ),
+    f'{NOX} -s "cell(mt-qlora-1.5b)" -- --yes': (
+        f"{NOX} -s plan -- --cells mt-qlora-1.5b --gpu 'NVIDIA H100 80GB HBM3'"
+    ),
 }
 
 

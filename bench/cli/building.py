@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import argparse
-import shutil
 import time
 from pathlib import Path
 
@@ -16,6 +15,7 @@ from bench.containers import images
 from bench.containers.engine import Engine
 from bench.containers.images import Image, Wanted
 from bench.errors import BenchError
+from bench.gpus import gpu_visible
 
 
 def declare(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
@@ -128,7 +128,7 @@ def refresh_locks(options: argparse.Namespace) -> int:
 
 
 def _wanted(options: argparse.Namespace) -> Wanted:
-    gpu = shutil.which("nvidia-smi") is not None if options.gpu is None else options.gpu
+    gpu = gpu_visible() if options.gpu is None else options.gpu
     return Wanted(gpu=gpu, base_image=options.base_image)
 
 

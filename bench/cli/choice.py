@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-import shutil
 from collections.abc import Sequence
 
+from bench.gpus import gpu_visible
 from bench.grid import cells as grid_cells
 from bench.grid import study as study_module
 from bench.grid import tables
@@ -29,8 +29,9 @@ def choose(
     if name is not None:
         return study_module.load(name, options), "as asked"
     default, why = _FIRST, "the default: no CUDA GPU is visible"
-    if shutil.which("nvidia-smi") is not None:
-        default, why = "paper", "the default where a CUDA GPU is visible"
+    if gpu_visible():
+        default = "paper"
+        why = f"the default where a CUDA GPU is visible; the quick look: --study {_FIRST}"
     found = _with_cells(options, patterns) if patterns else {}
     if patterns and not found:
         _check_known(patterns)

@@ -7,7 +7,6 @@ import contextlib
 import dataclasses
 import os
 import platform
-import shutil
 import sys
 from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
@@ -18,6 +17,7 @@ from bench.containers import images
 from bench.containers.engine import Engine
 from bench.containers.images import Image, Wanted
 from bench.errors import BenchError, MachineError
+from bench.gpus import gpu_visible
 from bench.grid import keys
 from bench.grid.study import Study
 from bench.run import container, local, runner
@@ -124,7 +124,7 @@ def started(
 
 def has_gpu() -> bool:
     """Whether this machine has an NVIDIA GPU, so that the images are to use it."""
-    return shutil.which("nvidia-smi") is not None
+    return gpu_visible()
 
 
 def _engine() -> Engine:

@@ -15,11 +15,12 @@ from bench.cli.console import err
 from bench.costs import Shape
 from bench.data import architectures, sizes
 from bench.data.sources import ROOT, cache_folder
-from bench.grid import devices, estimates, fit, recorded, totals
+from bench.grid import devices, estimates, fit, profiles, recorded, schedule, totals
 from bench.grid import study as study_module
 from bench.grid.devices import Machine
 from bench.grid.estimates import StageEstimate
-from bench.grid.plan import Amounts, PlannedStage
+from bench.grid.plan import GENERATE, TRAIN, Amounts, PlannedStage
+from bench.grid.schedule import Wall
 from bench.grid.store import Store
 from bench.grid.study import HubBase, Study, TinyBase
 from bench.grid.totals import CellEstimate
@@ -37,7 +38,8 @@ class Forecast:
     """What is left of a plan: its costs by stage and by cell, and what does not fit.
 
     ``downloads``: the bytes that are not here yet, by size of the bases, and of the rest.
-    ``jobs``: how many stages would run at once.
+    ``jobs``: how many stages would run at once. ``walls``: how long all of it takes on one GPU,
+    and on as many as there are or were asked about; empty where no stage's GPU hours are known.
     """
 
     machine: Machine
@@ -46,6 +48,13 @@ class Forecast:
     problems: tuple[fit.Problem, ...]
     downloads: Mapping[str, int | None]
     jobs: int
+    walls: tuple[Wall, ...] = ()
+
+    def gpu_hours(self, stage: str) -> float | None:
+        """GPU hours of a kind of stage, as far as they are known."""
+        hours = [one.hours.value for one in self.stages if one.gpu and one.stage == stage]
+        known = [value for value in hours if value is not None]
+        return sum(known) if known else None
 
     def as_json(self) -> dict[str, Any]:
         """The forecast as plain data."""
@@ -56,6 +65,8 @@ class Forecast:
             "downloads": dict(self.downloads),
             "jobs": self.jobs,
             "problems": problems,
+            "gpu_hours": {stage: self.gpu_hours(stage) for stage in (TRAIN, GENERATE)},
+            "wall": [dataclasses.asdict(one) for one in self.walls],
         }
 
 
@@ -68,6 +79,7 @@ def forecast(
     amounts: Amounts | None = None,
     *,
     gpu: str | None = None,
+    gpus: int | None = None,
     jobs: int | None = None,
 ) -> Forecast:
     """What the stages that are left will cost, and whether they fit.
@@ -80,11 +92,12 @@ def forecast(
         mirror: the folder with the public data.
         amounts: the study's data, where they were counted already.
         gpu: plan for this GPU of ``datasets/gpus.toml``, whatever is here.
+        gpus: so many of them side by side; None: as many as are here, else one.
         jobs: stages at once; None: as many as fit.
 
     Raises:
         BenchError: no such GPU.
-        DataError: a file of the kit's own figures is broken, or a shape is wrong.
+        DataError: a file of figures, the kit's own or a profile, is broken, or a shape is wrong.
     """
 
     @functools.cache
@@ -97,17 +110,16 @@ def forecast(
         grid = cells if one is study else study_module.expand(one)
         return sizes.amounts(one, grid, mirror, has_gpu=True)
 
-    machine = devices.machine(provenance.machine(), folder.parent, cache_folder(), gpu)
+    here = provenance.machine()
+    machine = devices.machine(here, folder.parent, cache_folder(), gpu)
     runs = recorded.runs(folder.parent, folder, REFERENCE)
-    known = estimates.Known(study, machine, amounts_of, shape_of, runs)
+    measured = profiles.read(folder.parent, REFERENCE)
+    known = estimates.Known(study, machine, amounts_of, shape_of, runs, measured)
     found = estimates.estimate(known, stages)
-    needed = {cell.size for cell in cells}
-    counted = amounts_of(study)
-    bases = totals.downloads(study, counted)
-    missing = sum(one["bytes"] or 0 for one in counted.missing)
-    downloads = {size: count for size, count in bases.items() if size in needed}
-    downloads[DATA] = missing - sum(count or 0 for count in bases.values())
-    chosen = jobs or fit.fitting_jobs(machine, found, len(os.sched_getaffinity(0)))
+    downloads = _downloads(study, cells, amounts_of(study))
+    cores = len(os.sched_getaffinity(0))
+    chosen = jobs or fit.fitting_jobs(machine, found, cores)
+    count = gpus or (1 if machine.imagined else max(1, len(here["gpus"])))
     return Forecast(
         machine,
         tuple(found),
@@ -115,7 +127,29 @@ def forecast(
         tuple(fit.problems(study, machine, stages, found, downloads, chosen, shape_of)),
         downloads,
         chosen,
+        _walls(stages, found, count, cores),
     )
+
+
+def _downloads(study: Study, cells: Sequence[Cell], counted: Amounts) -> dict[str, int | None]:
+    """The bytes that are not here yet, by size of the cells' bases, and of the rest."""
+    needed = {cell.size for cell in cells}
+    bases = totals.downloads(study, counted)
+    missing = sum(one["bytes"] or 0 for one in counted.missing)
+    downloads = {size: count for size, count in bases.items() if size in needed}
+    downloads[DATA] = missing - sum(count or 0 for count in bases.values())
+    return downloads
+
+
+def _walls(
+    planned: Sequence[PlannedStage], found: Sequence[StageEstimate], gpus: int, cores: int
+) -> tuple[Wall, ...]:
+    """How long what is left takes on one GPU, and on several; nothing where nobody knows."""
+    if not any(one.gpu and one.hours.value is not None for one in found):
+        return ()
+    needs = {one.id: one.needs for one in planned}
+    counts = dict.fromkeys((1, gpus))
+    return tuple(schedule.wall(found, needs, gpus=count, slots=cores) for count in counts)
 
 
 class Request(Protocol):
@@ -139,11 +173,15 @@ class Request(Protocol):
 
 
 def of_plan(
-    request: Request, stages: Sequence[PlannedStage], amounts: Amounts, gpu: str | None
+    request: Request,
+    stages: Sequence[PlannedStage],
+    amounts: Amounts,
+    gpu: str | None,
+    gpus: int | None = None,
 ) -> Forecast:
-    """The forecast of a plan, for the GPU that is here or another one."""
+    """The forecast of a plan, for the GPU that is here or another one, or for several."""
     about = request.study, request.cells, stages, request.store.folder, request.mirror
-    return forecast(*about, amounts, gpu=gpu)
+    return forecast(*about, amounts, gpu=gpu, gpus=gpus)
 
 
 def write_reference(store: Store) -> None:

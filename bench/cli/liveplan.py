@@ -12,6 +12,9 @@ from rich.text import Text
 
 from bench.grid.devices import Machine
 from bench.grid.estimates import ANALYTIC
+from bench.grid.plan import GENERATE, TRAIN
+from bench.grid.profiled import PROFILED
+from bench.grid.schedule import Wall
 from bench.grid.totals import CellEstimate
 
 if TYPE_CHECKING:
@@ -19,6 +22,8 @@ if TYPE_CHECKING:
 
 _GB = 1e9
 _LEAST, _NONE = "≥ ", "–"
+#: As many bases of hours are told in full.
+_NAMED = 4
 
 
 def show(console: Console, shown: Forecast) -> None:
@@ -51,12 +56,70 @@ def costs(shown: Forecast) -> Iterator[RenderableType]:
     yield Text(_explained(shown), style="italic")
 
 
+def demands(shown: Forecast) -> Table:
+    """What a run takes on this machine, a row for each thing, and on what that figure rests."""
+    table = Table("takes", "", "that is", box=None, header_style="bold", pad_edge=False)
+    table.columns[1].justify = "right"
+    for row in _demands(shown):
+        table.add_row(*map(escape, row))
+    return table
+
+
+def _demands(shown: Forecast) -> Iterator[tuple[str, str, str]]:
+    cells, here = shown.cells, shown.machine
+    downloads = list(shown.downloads.values())
+    total = sum(_known(downloads))
+    whole = "" if len(_known(downloads)) == len(downloads) else _LEAST
+    listed = "what is listed and not here" if total else "everything is here"
+    yield "download", f"{whole}{_bytes(total)}", listed
+    scratch = max(cell.scratch_bytes for cell in cells)
+    room = f"and up to {_bytes(scratch)} of checkpoints; {_bytes(here.results.free_bytes)} are free"
+    yield "disk", _bytes(_sum(cell.disk_bytes for cell in cells)), room
+    on_gpu = [one for one in shown.stages if one.gpu and one.memory.value is not None]
+    if on_gpu and here.gpu is not None:
+        most = max(on_gpu, key=lambda one: one.memory.value or 0)
+        place = (
+            f"{most.place}, {most.stage}, of {_bytes(here.gpu.memory_bytes)} ({most.memory.basis})"
+        )
+        yield "GPU memory", _bytes(most.memory.value), place
+    bases = _short([basis for cell in cells for basis in cell.bases])
+    hours = _sum(cell.gpu_hours for cell in cells)
+    told = _hours(hours, all(cell.gpu_whole for cell in cells))
+    yield "GPU hours", told, f"{_parts(shown)} ({', '.join(bases) or 'no basis'})"
+    for one in shown.walls:
+        yield "wall hours", _hours(one.hours, one.whole), f"on {_on(one)}"
+
+
 def problems(shown: Forecast) -> Iterator[str]:
     """What does not fit, each with its way out."""
     for one in shown.problems:
         word = "[bold red]does not fit:[/]" if one.sure else "[yellow]warning:[/]"
         yield f"{word} {escape(one.what)}"
         yield f"  [bold]next:[/] {escape(one.hint)}"
+
+
+def wall(shown: Forecast) -> Iterator[str]:
+    """How long all of it takes on one GPU and on several, and what of the GPU hours trains."""
+    if not shown.walls:
+        return
+    took = [f"{_hours(one.hours, one.whole)} h on {_on(one)}" for one in shown.walls]
+    yield f"Wall: {', '.join(took)}, scoring beside. GPU h: {_parts(shown)}."
+
+
+def _on(one: Wall) -> str:
+    """``8 GPUs, one model each (as long as mt-fft-7b alone)``."""
+    if one.gpus == 1:
+        return "one GPU"
+    bound = f" (as long as {one.chain} alone)" if one.bound else ""
+    return f"{one.gpus} GPUs, one model each{bound}"
+
+
+def _parts(shown: Forecast) -> str:
+    """What the GPU hours are spent on: ``245.0 of training, 46.0 of answers``."""
+    parts = ((TRAIN, "of training"), (GENERATE, "of answers"))
+    told = [(shown.gpu_hours(stage), of) for stage, of in parts]
+    known = [f"{_hours(hours, whole=True)} {of}" for hours, of in told if hours is not None]
+    return ", ".join(known) or "not known"
 
 
 def machine(found: Machine) -> str:
@@ -125,6 +188,16 @@ def _explained(shown: Forecast) -> str:
             f"{ANALYTIC}, N %: calculated, the longest stage at N % of the GPU's peak; answers as "
             "if every batch wrote to its limit, trainings as if none stopped early."
         )
+    measured = list(
+        dict.fromkeys(b for cell in cells for b in cell.bases if b.startswith(PROFILED))
+    )
+    if measured:
+        more = f"; and {len(measured) - _NAMED} more" if len(measured) > _NAMED else ""
+        lines.append(
+            f"{PROFILED}: steady steps, without loading, evaluation and saving: "
+            f"{'; '.join(measured[:_NAMED])}{more}."
+        )
+    lines += wall(shown)
     reasons = _grouped(reason for cell in cells for reason in cell.reasons)
     if reasons:
         lines.append(f"Not told (≥: without it): {'; '.join(reasons)}.")
@@ -144,12 +217,18 @@ def _grouped(reasons: Iterable[str]) -> list[str]:
 
 
 def _short(bases: Sequence[str]) -> list[str]:
-    """The bases of a cell's hours, of analytic ones that of the longest stage."""
+    """The bases of a cell's hours in a word each, alone ones with the longest stage's share."""
     found: dict[str, str] = {}
     for basis in bases:
-        head, _, share = basis.partition(", at ")
-        found.setdefault(head, f"{head}, {share.removesuffix(' of peak')}" if share else head)
-    return list(found.values())
+        if basis.startswith(PROFILED):
+            found.setdefault(PROFILED, f"{PROFILED}{', scaled' if ', scaled' in basis else ''}")
+        elif basis.startswith(ANALYTIC):
+            share = basis.removeprefix(ANALYTIC).removeprefix(", at ").removeprefix(" at the ")
+            share = share.partition(" % ")[0]
+            found.setdefault(ANALYTIC, f"{ANALYTIC}, {share} %" if share else ANALYTIC)
+        else:
+            found.setdefault(basis, basis)
+    return list(found.values() if len(found) == 1 else found)
 
 
 def _hours(value: float | None, whole: bool) -> str:

@@ -13,6 +13,9 @@ from bench.records import TASKS
 from bench.scoring import codereval
 from bench.scoring.sandbox.jail import UNSAFE_OPTION
 
+STUDY_HELP = (
+    "name of a study, or a TOML file (default: paper where a CUDA GPU is visible, else smoke)"
+)
 CODEREVAL_HELP = f"CoderEval's own environment, which has its tests (or {codereval.VARIABLE})"
 
 
@@ -38,7 +41,7 @@ def parser() -> argparse.ArgumentParser:
 def _of_a_study() -> argparse.ArgumentParser:
     """The options that every command on a study has."""
     common = argparse.ArgumentParser(add_help=False)
-    common.add_argument("--study", help="name of a study, or a TOML file (default: smoke)")
+    common.add_argument("--study", help=STUDY_HELP)
     common.add_argument(
         "--with",
         dest="options",
@@ -84,6 +87,9 @@ def _declare_study(commands: argparse._SubParsersAction[argparse.ArgumentParser]
     common, running, earlier = _of_a_study(), _of_a_run(), _of_an_earlier_run()
     told = "run a study from data to report"
     run = commands.add_parser("run", parents=[common, running, earlier], help=told)
+    run.add_argument(
+        "--yes", action="store_true", help="fetch what the study reads and is not here, unasked"
+    )
     run.set_defaults(command=study.run)
 
     plan = commands.add_parser("plan", parents=[common], help="list cells and stages, run nothing")
@@ -96,6 +102,9 @@ def _declare_study(commands: argparse._SubParsersAction[argparse.ArgumentParser]
     )
     plan.add_argument(
         "--gpu", metavar="NAME", help="hours and memory on this GPU, for example 'NVIDIA H200'"
+    )
+    plan.add_argument(
+        "--gpus", type=_positive, metavar="N", help="wall hours on so many of them side by side"
     )
     plan.add_argument(
         "--write-reference",
@@ -239,8 +248,15 @@ def _declare_fetch(commands: argparse._SubParsersAction[argparse.ArgumentParser]
         "what", nargs="?", choices=["images"], help="what the container images are made of instead"
     )
     building.declare_sources(fetch.add_argument_group("of images"))
-    fetch.add_argument("--study", help="name of a study, or a TOML file (default: smoke)")
+    fetch.add_argument("--study", help=STUDY_HELP)
     fetch.add_argument("--with", dest="options", action="append", default=[], metavar="OPTION")
+    fetch.add_argument(
+        "--cells",
+        action="append",
+        default=[],
+        metavar="PATTERN",
+        help="of the study's bases only those of these cells, for example '*-1.5b' (repeatable)",
+    )
     fetch.add_argument("--all", action="store_true", help="whatever the kit knows, for any study")
     fetch.add_argument(
         "--only",

@@ -5,20 +5,29 @@ from __future__ import annotations
 import argparse
 import dataclasses
 import json
-import shutil
 import sys
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from rich.markup import escape
 
-from bench.cli import executors, forecast, live, liveplan, partial, tools, verifying
+from bench.cli import (
+    executors,
+    fetchfirst,
+    forecast,
+    live,
+    liveplan,
+    partial,
+    tools,
+    verifying,
+)
 from bench.cli.choice import choose
 from bench.cli.console import out
 from bench.cli.executors import Choice
 from bench.data import digests, sizes
 from bench.data.sources import ROOT, cache_folder
 from bench.errors import BenchError
+from bench.gpus import gpu_visible
 from bench.grid import adopted, keys
 from bench.grid import plan as planning
 from bench.grid import study as study_module
@@ -91,6 +100,20 @@ def _with_images(request: _Request, options: argparse.Namespace) -> _Request:
     return dataclasses.replace(request, executor=built)
 
 
+def _with_data(request: _Request, options: argparse.Namespace) -> _Request:
+    """The request with what its study reads, which is fetched now where it is not here."""
+    fetched = fetchfirst.before_a_run(
+        request,
+        lambda: _chosen(request, _planned(request)),
+        options,
+        in_images=request.executor.engine is not None,
+    )
+    if not fetched:
+        return request
+    data = digests.of_study(request.study, request.mirror, request.may_run)
+    return dataclasses.replace(request, data=data)
+
+
 def _planned(request: _Request) -> tuple[PlannedStage, ...]:
     """The stages of the whole grid, whichever cells were asked for."""
     found = ingredients.present(
@@ -122,9 +145,9 @@ def plan(options: argparse.Namespace) -> int:
     stages = _chosen(request, _planned(request))
     if options.write_reference:
         forecast.write_reference(request.store)
-    has_gpu = shutil.which("nvidia-smi") is not None
-    amounts = sizes.amounts(request.study, request.cells, request.mirror, has_gpu=has_gpu)
-    foreseen = forecast.of_plan(request, stages, amounts, options.gpu)
+    about = request.study, request.cells, request.mirror
+    amounts = sizes.amounts(*about, has_gpu=gpu_visible())
+    foreseen = forecast.of_plan(request, stages, amounts, options.gpu, options.gpus)
     if options.json:
         plan = planning.as_json(request.study, request.cells, stages, amounts)
         plan["estimates"] = foreseen.as_json()
@@ -145,6 +168,7 @@ def run(options: argparse.Namespace) -> int:
     request = _request(options)
     if options.earlier is None:
         forecast.refuse_without_gpu(request, lambda: _chosen(request, _planned(request)), options)
+        request = _with_data(request, options)
     digests.verify(request.study, request.mirror)
     if request.executor.unbuilt and options.earlier is None and not _stored(request):
         # Else minutes of building would come first.

@@ -12,6 +12,7 @@ from bench.cli.console import err, out
 from bench.data import problems
 from bench.data.sources import data_folder
 from bench.data.suites import SUITES
+from bench.grid import study as study_module
 from bench.grid.study import Suite
 from bench.records import TASKS
 
@@ -78,9 +79,10 @@ def fetch(options: argparse.Namespace) -> int:
         return building.fetch_images(options)
 
     wanted = needs.everything()
-    study, why = choose(options.study, options.options)
+    study, why = choose(options.study, options.options, options.cells)
     if not options.all:
-        wanted = needs.of_study(study)
+        chosen = study_module.select(study, options.cells)
+        wanted = needs.of_study(study, {cell.size for cell in chosen})
         out.print(f"[bold]{escape(study.name)}[/] ({escape(why)})")
     wanted = needs.only(wanted, options.only)
     data = options.data or data_folder()

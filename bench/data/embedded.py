@@ -6,6 +6,7 @@ and both translation directions, and its cases run in all three languages.
 
 from __future__ import annotations
 
+import functools
 import json
 from collections.abc import Iterable, Sequence
 from pathlib import Path
@@ -129,8 +130,23 @@ def load(paths: Iterable[Path] | None = None) -> tuple[Function, ...]:
     Raises:
         DataError: the file, the line and the field at fault, or an id that occurs twice.
     """
+    return _load(tuple((path, _mark(path)) for path in (files() if paths is None else paths)))
+
+
+def _mark(path: Path) -> tuple[int, int] | None:
+    """What changes when a file is written; None of one that cannot be read."""
+    try:
+        status = path.stat()
+    except OSError:
+        return None
+    return status.st_size, status.st_mtime_ns
+
+
+@functools.lru_cache(maxsize=4)
+def _load(paths: Sequence[tuple[Path, object]]) -> tuple[Function, ...]:
+    """Read once: a plan asks for the corpus for every track and suite, and checking it takes."""
     functions: dict[str, Function] = {}
-    for path in files() if paths is None else paths:
+    for path, _ in paths:
         for number, line in enumerate(read_lines(path), 1):
             function = _function(line, f"{path}:{number}")
             if function.id in functions:

@@ -68,7 +68,10 @@ def amounts(study: Study, cells: Sequence[Cell], mirror: Path | None, *, has_gpu
         for cell in cells
         for one in cell.models
     }
-    lacking = [dataclasses.asdict(one) for one in needs.missing(study, mirror)]
+    lacking = [
+        dataclasses.asdict(one)
+        for one in needs.missing(study, mirror, {cell.size for cell in cells})
+    ]
     if not has_gpu and any(isinstance(base, HubBase) for base in study.sizes):
         how = "run it where nvidia-smi finds one; nox -s doctor says what this machine has"
         lacking.append({"what": "a CUDA GPU", "bytes": None, "how": how})

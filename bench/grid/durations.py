@@ -42,17 +42,33 @@ class Duration:
     utilisation: float
 
 
-def training_time(shape: Shape, fit: Fit, tokens: float, device: Device) -> Duration:
-    """How long ``tokens`` take: the longer of computing them and starting the operations."""
+def training_time(
+    shape: Shape,
+    fit: Fit,
+    tokens: float,
+    device: Device,
+    *,
+    utilisation: float = UTILISATION,
+    launch_s: float = LAUNCH_S,
+) -> Duration:
+    """How long ``tokens`` take: the longer of computing them and starting the operations.
+
+    ``utilisation`` is the share of the device's peak that its large products reach, ``launch_s``
+    what starting one operation takes: the usual ones, unless they were measured.
+    """
     flops = tokens * costs.training_flops(shape, fit)
+    seconds = max(flops / (device.flops * utilisation), tokens * launches(shape, fit) * launch_s)
+    return Duration(seconds, flops / (seconds * device.flops))
+
+
+def launches(shape: Shape, fit: Fit) -> float:
+    """Operations that a training starts per token."""
     forward, backward = OPERATIONS[fit.lora is not None]
     passes = 2 if fit.checkpointing else 1
     started = forward * passes + backward
     if fit.lora is not None and not fit.dequantised:
         started += _DEQUANTISING * (passes + 1)
-    launches = shape.layers * started * tokens / fit.micro_tokens * LAUNCH_S
-    seconds = max(flops / (device.flops * UTILISATION), launches)
-    return Duration(seconds, flops / (seconds * device.flops))
+    return shape.layers * started / fit.micro_tokens
 
 
 def generation_time(

@@ -1,7 +1,8 @@
 """What the stages that are left will cost: hours, peak memory and disk, each with its basis.
 
-A stage of which the same was recorded on such a device is ``recorded``; one of the same kind
-is ``scaled from`` that run; else, on a GPU that the kit knows, it is ``analytic``
+A stage of which the same was recorded on such a device is ``recorded``. Else, where its shape
+was measured on a GPU for some steps, it is ``profiled`` (``bench.grid.profiled``); one of the
+same kind is ``scaled from`` a run; and on a GPU that the kit knows it is ``analytic``
 (``bench.costs``). What none of them can tell is None with a reason. Hours are GPU hours where
 a stage computes on a GPU, else CPU hours.
 """
@@ -13,10 +14,11 @@ from collections.abc import Callable, Iterable, Sequence
 
 from bench import costs
 from bench.costs import Fit, Shape
-from bench.grid import analytic, durations, nearest
-from bench.grid.devices import Machine
+from bench.grid import analytic, durations, nearest, profiled
+from bench.grid.devices import Gpu, Machine
 from bench.grid.nearest import Match, ShapeOf, Work
 from bench.grid.plan import BASE, EMBED, GENERATE, SCORE, TRAIN, Amounts, PlannedStage
+from bench.grid.profiles import Profile
 from bench.grid.recorded import Run
 from bench.grid.study import HubBase, Study
 
@@ -72,7 +74,7 @@ class Known:
     """What an estimate is made from.
 
     ``amounts_of`` gives the data of a study, recorded ones included (``bench.data.sizes``);
-    ``runs`` are recorded, the nearest first.
+    ``runs`` are recorded, the nearest first; ``profiles`` of GPUs, the latest first.
     """
 
     study: Study
@@ -80,6 +82,7 @@ class Known:
     amounts_of: Callable[[Study], Amounts]
     shape_of: ShapeOf
     runs: Sequence[Run]
+    profiles: Sequence[Profile] = ()
 
 
 def estimate(known: Known, stages: Iterable[PlannedStage]) -> list[StageEstimate]:
@@ -93,6 +96,7 @@ class _Estimator:
         self._study = known.study
         self._machine = known.machine
         self._runs = known.runs
+        self._profiles = known.profiles
         self._shape_of = known.shape_of
         self._shapes = {base.name: known.shape_of(base) for base in known.study.sizes}
         self._amounts_of = known.amounts_of
@@ -139,11 +143,17 @@ class _Estimator:
         return Work(tokens, characters, {})
 
     def _hours(self, stage: PlannedStage, found: Match | None, *, gpu: bool) -> Figure:
+        told = None
+        if gpu and (found is None or not found.same):
+            told = self._profiled_hours(stage)
+        if told is not None:
+            return told
         if found is not None and found.ratio is not None:
             seconds = found.measured.wall_s if gpu else found.measured.cpu_s
             return Figure(found.ratio * seconds / 3600, found.basis)
-        if not gpu:
-            return _not_recorded(stage)
+        return self._calculated_hours(stage) if gpu else _not_recorded(stage)
+
+    def _calculated_hours(self, stage: PlannedStage) -> Figure:
         shape, device = self._shapes[stage.size], self._machine.gpu
         if isinstance(shape, str):
             return Figure(None, shape)
@@ -155,14 +165,21 @@ class _Estimator:
         if stage.stage == TRAIN:
             if work.tokens is None:
                 return Figure(None, "rows of text are known once they are packed")
-            fit = self._fit(stage, shape)
-            took = durations.training_time(shape, fit, work.tokens, device.limits)
-        elif work.prompts:
-            took = analytic.answering_time(
-                self._study, stage.method, shape, work.prompts, device.limits
+            wanted = self._wanted(stage, shape)
+            reached = profiled.utilisation(self._profiles, wanted, device)
+            share, size = reached or (durations.UTILISATION, None)
+            took = durations.training_time(
+                shape, wanted.fit, work.tokens, device.limits, utilisation=share
             )
-        else:
+            bound = took.utilisation < share * (1 - 1e-9)  # by starting operations
+            measured = size is not None and not bound
+            basis = _measured_at(share, str(size)) if measured else _at(took.utilisation)
+            return Figure(took.seconds / 3600, basis)
+        if not work.prompts:
             return Figure(None, "the suites' problems are not here")
+        took = analytic.answering_time(
+            self._study, stage.method, shape, work.prompts, device.limits
+        )
         return Figure(took.seconds / 3600, _at(took.utilisation))
 
     def _fit(self, stage: PlannedStage, shape: Shape) -> Fit:
@@ -177,17 +194,60 @@ class _Estimator:
             device=None if gpu is None else gpu.limits,
         )
 
+    def _wanted(self, stage: PlannedStage, shape: Shape) -> profiled.Wanted:
+        training, kind = self._study.training, analytic.kind(stage.method)
+        fit = self._fit(stage, shape)
+        return profiled.Wanted(shape, kind, training.plan, fit, training.packing)
+
+    def _profiled_hours(self, stage: PlannedStage) -> Figure | None:
+        """What steady steps of its shape took on a GPU, times its tokens."""
+        shape, device = self._shapes[stage.size], self._machine.gpu
+        if isinstance(shape, str) or device is None:
+            return None
+        work = self._work(self._study, stage.stage, stage.method, stage.tasks)
+        if stage.stage == TRAIN:
+            if work.tokens is None:
+                return None
+            wanted = self._wanted(stage, shape)
+            told = profiled.training_seconds(self._profiles, wanted, device, work.tokens)
+        else:
+            told = self._profiled_answers(stage, shape, device, work)
+        if told is None or told.value is None:
+            return None
+        return Figure(told.value / 3600, told.basis)
+
+    def _profiled_answers(
+        self, stage: PlannedStage, shape: Shape, device: Gpu, work: Work
+    ) -> profiled.Told | None:
+        if not work.prompts:
+            return None
+        study, method = self._study, stage.method
+        return profiled.answering_seconds(
+            self._profiles,
+            shape,
+            device,
+            lambda limits: (
+                analytic.answering_time(study, method, shape, work.prompts, limits).seconds
+            ),
+            adapter=analytic.lora(study, method) is not None,
+            quantised=analytic.quantised(study, method),
+            rows=study.decoding.batch_rows,
+        )
+
     def _memory(self, stage: PlannedStage, found: Match | None, *, gpu: bool) -> Figure:
         if not gpu:
             return self._process(stage, found) if found else _not_recorded(stage)
         if found is not None and found.same and found.measured.peak_device_bytes:
             return Figure(found.measured.peak_device_bytes, found.basis)
-        shape = self._shapes[stage.size]
+        shape, device = self._shapes[stage.size], self._machine.gpu
         if isinstance(shape, str):
             return Figure(None, shape)
         if stage.stage == TRAIN:
-            fit = self._fit(stage, shape)
-            return Figure(costs.training_memory(shape, fit).total, ANALYTIC)
+            wanted = self._wanted(stage, shape)
+            told = profiled.training_bytes(self._profiles, wanted, device) if device else None
+            if told is not None:
+                return Figure(told.value, told.basis)
+            return Figure(costs.training_memory(shape, wanted.fit).total, ANALYTIC)
         most = max(self._study.decoding.new_tokens[task] for task in stage.tasks)
         return Figure(analytic.answering_bytes(self._study, stage.method, shape, most), ANALYTIC)
 
@@ -245,3 +305,8 @@ def _at(utilisation: float) -> str:
     """``analytic, at 40 % of peak``."""
     percent = 100 * utilisation
     return f"{ANALYTIC}, at {f'{percent:.0f}' if percent >= 1 else '< 1'} % of peak"
+
+
+def _measured_at(utilisation: float, size: str) -> str:
+    """``analytic at the 52 % measured at 3b``."""
+    return f"{ANALYTIC} at the {100 * utilisation:.0f} % measured at {size}"

@@ -20,6 +20,7 @@ from bench.grid.devices import Machine
 from bench.grid.estimates import StageEstimate
 from bench.grid.nearest import RECORDED, ShapeOf
 from bench.grid.plan import GENERATE, TRAIN, PlannedStage
+from bench.grid.profiled import OUT_OF_MEMORY, PROFILED
 from bench.grid.study import HubBase, Study
 
 #: An estimate may be off by so much of itself: a sure problem lies beyond, a warning within.
@@ -112,11 +113,11 @@ def _device(
         if one.gpu and (before is None or _bytes(one) > _bytes(before)):
             largest[one.place] = one
     by_id = {one.id: one for one in planned}
-    found = []
+    found = _ran_out(study, stages, by_id)
     for place, one in largest.items():
         needed = _bytes(one) + CONTEXT_BYTES
         # An allocator does not fill a device to the last byte; what was measured has its share.
-        measured = one.memory.basis == RECORDED
+        measured = one.memory.basis in (RECORDED, PROFILED)
         if needed <= gpu.memory_bytes * (1 if measured else USABLE):
             continue
         sure = needed > gpu.memory_bytes * (1 + _MARGIN)
@@ -136,6 +137,28 @@ def _device(
         way = f"in the study, {ways[0]}; or leave" if ways else "leave"
         found.append(Problem(sure, what, f"{way} it out with --cells, or take a larger GPU"))
     return found
+
+
+def _ran_out(
+    study: Study, stages: Sequence[StageEstimate], planned: Mapping[str, PlannedStage]
+) -> list[Problem]:
+    """Trainings whose setting ran out of memory on such a card when it was profiled.
+
+    Only a warning where the kit itself chooses the rows: it takes fewer then.
+    """
+    found = {}
+    for one in stages:
+        if not one.memory.basis.endswith(OUT_OF_MEMORY):
+            continue
+        stage = planned[one.id]
+        rows = analytic.optimization(study, stage.method, stage.tasks).rows_per_micro_batch
+        way = "fewer rows_per_micro_batch, or gradient_checkpointing = true, in the study"
+        found[one.place] = Problem(
+            isinstance(rows, int),
+            f"{one.place}: {one.stage} does not fit: {one.memory.basis}",
+            f"{way}; or leave it out with --cells",
+        )
+    return list(found.values())
 
 
 def less(

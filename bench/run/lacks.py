@@ -35,7 +35,7 @@ def require_weights(study: Study, left: Sequence[PlannedStage], mirror: Path | N
     waiting = []
     for stage in left:
         base = study.base(stage.size)
-        if not _reads_base(stage) or not isinstance(base, HubBase):
+        if not reads_base(stage) or not isinstance(base, HubBase):
             continue
         if Path(base.repository).is_dir():
             continue
@@ -50,8 +50,8 @@ def require_weights(study: Study, left: Sequence[PlannedStage], mirror: Path | N
         )
 
 
-def _reads_base(stage: PlannedStage) -> bool:
-    """Full weights are read alone; an adapter is read with its base."""
+def reads_base(stage: PlannedStage) -> bool:
+    """Whether a stage reads its base: full weights are read alone, an adapter with its base."""
     if stage.stage in (EMBED, SCORE):
         return False
     return not (stage.stage == GENERATE and stage.method == "mt-fft")
@@ -73,6 +73,12 @@ def of_scoring(study: Study, mirror: Path | None, *, in_images: bool = False) ->
             lines.append(f"what can be fetched of it, once: {fetch_command(study, '--tools')}")
     lines += [f"{name} has no values: {why}" for name, why in _models(metrics, mirror, in_images)]
     return lines
+
+
+def not_fetched(study: Study, *, in_images: bool = False) -> list[str]:
+    """A line for each metric that no fetch brings what it lacks: a service, or a private model."""
+    metrics = [one for one in study.scoring.metrics if one != "bertscore"]
+    return [f"{name}: {why}" for name, why in _models(metrics, None, in_images)]
 
 
 def _models(metrics: Sequence[str], mirror: Path | None, in_images: bool) -> list[tuple[str, str]]:

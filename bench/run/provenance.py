@@ -14,12 +14,12 @@ import hashlib
 import json
 import os
 import platform
-import shutil
 import subprocess
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from bench.gpus import gpu_visible
 from bench.grid import keys, store
 from bench.grid.store import PROVENANCES, RUN
 from bench.grid.study import HubBase, Study, canonical
@@ -160,7 +160,7 @@ def machine() -> dict[str, Any]:
 
 def gpus() -> list[dict[str, Any]]:
     """Name, memory and driver of each NVIDIA GPU, as the driver's own tool tells it."""
-    if shutil.which("nvidia-smi") is None:
+    if not gpu_visible():
         return []
     query = "--query-gpu=name,memory.total,driver_version"
     told = _output("nvidia-smi", query, "--format=csv,noheader,nounits") or ""

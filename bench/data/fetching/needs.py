@@ -9,7 +9,7 @@ import csv
 import dataclasses
 import fnmatch
 import functools
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from pathlib import Path
 
 from bench.data import codetotext, corpora, digests, hub, sources
@@ -63,8 +63,8 @@ class Origin:
     lacking: int | None
 
 
-def of_study(study: Study) -> Needs:
-    """Everything that a study reads from elsewhere."""
+def of_study(study: Study, sizes: Collection[str] | None = None) -> Needs:
+    """Everything that a study reads from elsewhere; of its bases only some sizes', if given."""
     paths = derive.listed(sorted(digests.of_study(study, None).keys() & manifest().keys()))
     found: list[Repository] = []
     if study.data.corpus == corpora.FULL and set(study.tasks) != {TRANSLATION}:
@@ -73,6 +73,7 @@ def of_study(study: Study) -> Needs:
         hub.model(base.repository, base.revision)
         for base in study.sizes
         if isinstance(base, HubBase) and not Path(base.repository).is_dir()
+        if sizes is None or base.name in sizes
     ]
     wanted = set(study.scoring.metrics)
     found += [one for one in hub.repositories().values() if wanted & set(one.metrics)]
@@ -130,31 +131,58 @@ def scripts_are_here(mirror: Path | None) -> bool:
     )
 
 
-def missing(study: Study, mirror: Path | None) -> list[Missing]:
+def missing(
+    study: Study, mirror: Path | None, sizes: Collection[str] | None = None
+) -> list[Missing]:
     """What a study reads and what neither the mirror nor the fetched folder holds.
 
-    Nothing is downloaded and no server is asked. Files are told per repository.
+    Of its bases only some sizes', if given. Nothing is downloaded and no server is asked. Files
+    are told per repository.
     """
-    needs = of_study(study)
-    how = " ".join((f"nox -s fetch -- --study {study.name}", *(f"--with {o}" for o in study.with_)))
-    absent: dict[str, list[Source]] = {}
+    needs = absent(of_study(study, sizes), mirror)
+    part = [base.name for base in study.sizes if sizes is not None and base.name in sizes]
+    patterns = part if len(part) < len(study.sizes) else []
+    options = [f"--with {option}" for option in study.with_]
+    options += [f"--cells '*-{size}'" for size in patterns]
+    how = " ".join((f"nox -s fetch -- --study {study.name}", *options))
+    by_repository: dict[str, list[Source]] = {}
     for path in needs.paths:
-        if not is_here(path, mirror):
-            absent.setdefault(manifest()[path].repository, []).append(manifest()[path])
+        by_repository.setdefault(manifest()[path].repository, []).append(manifest()[path])
     found = [
         Missing(
             f"{name}: {len(files)} file{'s' if len(files) > 1 else ''}",
             sum(file.bytes for file in files),
             how,
         )
-        for name, files in absent.items()
+        for name, files in by_repository.items()
     ]
     for one in needs.repositories:
-        if hub.find(one, mirror) is None:
-            lacking = hub.lacking(one, mirror)
-            size = one.bytes if lacking is None else sum(file.bytes for file in lacking.values())
-            found.append(Missing(f"{one.name} ({one.kind} of the hub)", size, how))
+        found.append(
+            Missing(f"{one.name} ({one.kind} of the hub)", _lacking_bytes(one, mirror), how)
+        )
     return found
+
+
+def absent(needs: Needs, mirror: Path | None) -> Needs:
+    """The part of some needs that neither the mirror nor the fetched folder holds."""
+    return Needs(
+        tuple(path for path in needs.paths if not is_here(path, mirror)),
+        tuple(one for one in needs.repositories if hub.find(one, mirror) is None),
+    )
+
+
+def size(needs: Needs, mirror: Path | None) -> int | None:
+    """The bytes of what is absent; None where of a part of it nobody knows them."""
+    repositories = [_lacking_bytes(one, mirror) for one in needs.repositories]
+    if None in repositories:
+        return None
+    files = sum(manifest()[path].bytes for path in needs.paths)
+    return files + sum(count or 0 for count in repositories)
+
+
+def _lacking_bytes(repository: Repository, mirror: Path | None) -> int | None:
+    lacking = hub.lacking(repository, mirror)
+    return repository.bytes if lacking is None else sum(file.bytes for file in lacking.values())
 
 
 @functools.cache
