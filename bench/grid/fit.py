@@ -18,7 +18,7 @@ from bench.grid import analytic
 from bench.grid.devices import Machine
 from bench.grid.estimates import StageEstimate
 from bench.grid.nearest import RECORDED, ShapeOf
-from bench.grid.plan import GENERATE, TRAIN, PlannedStage
+from bench.grid.plan import GENERATE, MEASURE, TRAIN, PlannedStage
 from bench.grid.study import HubBase, Study
 
 #: What the driver and an allocator's unused rest take of a device, beside the tensors.
@@ -86,7 +86,7 @@ def without_gpu(study: Study, stages: Sequence[PlannedStage]) -> list[Problem]:
     """The first stage that is left of a model of the hub, which takes a GPU to compute with."""
     for one in stages:
         hub = isinstance(study.base(one.size), HubBase)
-        if hub and one.stage in (TRAIN, GENERATE) and not one.stored:
+        if hub and one.stage in (TRAIN, MEASURE, GENERATE) and not one.stored:
             place = one.cell or f"base {one.size}"
             return [
                 Problem(
@@ -142,6 +142,8 @@ def less(study: Study, stage: PlannedStage, shape: Shape) -> list[tuple[str, int
 
     The mathematics of a training stays the same with each; of answers, up to a rounding.
     """
+    if stage.stage == MEASURE:
+        return []  # as published: another setting would measure something else
     if stage.stage != TRAIN:
         rows = study.decoding.batch_rows
         most = max(study.decoding.new_tokens[task] for task in stage.tasks)

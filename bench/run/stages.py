@@ -54,8 +54,21 @@ def base(job: Job, work: Path, meter: Meter, progress: Progress) -> StageResult:
 
 def train(job: Job, work: Path, meter: Meter, progress: Progress) -> StageResult:
     """Train one model; ``work/model`` holds its adapter or its weights."""
-    from bench.data import corpora
-    from bench.train import bases, fit, methods
+    result = _train(job, work, meter, progress)
+    return dataclasses.replace(result, artifact_bytes=_folder_bytes(work / MODEL))
+
+
+def measure(job: Job, work: Path, meter: Meter, progress: Progress) -> StageResult:
+    """Train as published for a few steps, for what that costs; no model is kept."""
+    published = dataclasses.replace(job, study=job.study.as_published())
+    return _train(published, work, meter, progress, keep=False)
+
+
+def _train(
+    job: Job, work: Path, meter: Meter, progress: Progress, *, keep: bool = True
+) -> StageResult:
+    from bench.data import architectures, corpora
+    from bench.train import bases, efficiency, fit, methods
 
     assert job.method is not None
     training = job.study.training.of(job.tasks)
@@ -82,10 +95,11 @@ def train(job: Job, work: Path, meter: Meter, progress: Progress) -> StageResult
             work,
             progress,
             _similarity(job, training, rows, tokenizer),
+            keep=keep,
         )
+    shape = architectures.shape(job.study.base(job.size), _mirror(job))
     return StageResult(
         tokens=result.tokens,
-        artifact_bytes=_folder_bytes(work / MODEL),
         details={
             "steps": result.steps,
             "best_step": result.best_step,
@@ -96,6 +110,7 @@ def train(job: Job, work: Path, meter: Meter, progress: Progress) -> StageResult
             "dropped_tokens": rows["train"].dropped_tokens,
             "types": bases.types(model),
             "data": counts,
+            **efficiency.cost(model, shape, training, job.method, result.timing),
         },
     )
 

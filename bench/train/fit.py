@@ -32,7 +32,8 @@ from bench.data.packing import PackedRows
 from bench.errors import BenchError
 from bench.grid.study import Training
 from bench.records import Tokens
-from bench.train import loss, methods
+from bench.train import clock, loss, methods
+from bench.train.clock import StepClock, Timing
 
 Progress = Callable[[int, int], None]
 #: The study's validation score (``bench.train.similarity``): arg-max ids and labels to 0..100.
@@ -67,6 +68,7 @@ class FitResult:
     best_step: int
     stopped_early: bool
     steps: int
+    timing: Timing
 
 
 class Rows(Dataset[dict[str, Tensor]]):
@@ -99,6 +101,8 @@ def train(
     work: Path,
     on_progress: Progress | None = None,
     similarity: Similarity | None = None,
+    *,
+    keep: bool = True,
 ) -> FitResult:
     """Train ``model`` (as ``bases.load`` gives it) and save the result in ``work/model``.
 
@@ -117,6 +121,7 @@ def train(
         work: the model's folder.
         on_progress: called with (steps done, steps in all) after every optimizer step.
         similarity: needed where early stopping watches ``similarity``.
+        keep: False where only the cost of the training counts: nothing is saved.
 
     Raises:
         BenchError: early stopping without validation rows or without its metric.
@@ -131,9 +136,12 @@ def train(
     loss.install(inner(model))
     checkpoints = work / "checkpoints"
     last = last_checkpoint(checkpoints)
+    chosen = arguments(training, method, seed, checkpoints, model)
+    if not keep:
+        chosen.set_save("no")
     trainer = Trainer(
         model=model,
-        args=arguments(training, method, seed, checkpoints, model),
+        args=chosen,
         train_dataset=Rows(rows["train"]),
         eval_dataset=Rows(rows["valid"]) if stopping else None,
         data_collator=collate,
@@ -143,7 +151,9 @@ def train(
     )
     trainer.remove_callback(PrinterCallback)
     trainer.train(resume_from_checkpoint=str(last) if last else None)
-    _save(trainer.model, tokenizer, work / "model", full=not methods.quantizes(method))
+    if keep:
+        with clock.of(trainer).span("save"):
+            _save(trainer.model, tokenizer, work / "model", full=not methods.quantizes(method))
     result = _result(trainer, rows["train"])
     shutil.rmtree(checkpoints, ignore_errors=True)
     return result
@@ -278,7 +288,7 @@ class _Mark(TrainerCallback):  # type: ignore[misc]
 def _callbacks(training: Training, on_progress: Progress | None) -> list[TrainerCallback]:
     stopping = training.early_stopping
     early = [EarlyStoppingCallback(stopping.patience, stopping.threshold)] if stopping else []
-    return [*early, _Diverged(), _Mark(on_progress)]
+    return [*early, _Diverged(), _Mark(on_progress), StepClock()]  # the clock last: see there
 
 
 def last_checkpoint(folder: Path) -> Path | None:
@@ -358,12 +368,14 @@ def _result(trainer: Trainer, rows: PackedRows) -> FitResult:
     )
     stopped = state.global_step < state.max_steps
     best = state.best_global_step if trainer.args.load_best_model_at_end else None
+    tokens = _seen(rows, trainer.args, state.global_step)
     return FitResult(
-        tokens=_seen(rows, trainer.args, state.global_step),
+        tokens=tokens,
         losses=points,
         best_step=best or state.global_step,
         stopped_early=stopped,
         steps=state.global_step,
+        timing=clock.of(trainer).timing(tokens, state.global_step),
     )
 
 
