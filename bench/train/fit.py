@@ -61,14 +61,17 @@ class LossPoint:
 
 @dataclasses.dataclass(frozen=True, slots=True)
 class FitResult:
-    """What a training did. ``best_step`` is the step whose weights were kept."""
+    """What a training did. ``best_step`` is the step whose weights were kept.
+
+    Two results are equal if they trained the same, however long it took.
+    """
 
     tokens: Tokens
     losses: tuple[LossPoint, ...]
     best_step: int
     stopped_early: bool
     steps: int
-    timing: Timing
+    timing: Timing = dataclasses.field(compare=False)
 
 
 class Rows(Dataset[dict[str, Tensor]]):
