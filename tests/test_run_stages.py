@@ -73,7 +73,10 @@ def check_cost(cost):
     assert cost["setting"]["plan"] == "tuned"
     assert cost["setting"]["base"] in ("dequantised", "4-bit", "full")
     assert cost["weight_bytes"] > 10_000
-    assert cost["steady"]["steps"] > 0 or cost["steady_reason"]
+    assert (cost["steady"] is None) == (cost["steady_reason"] is not None)
+    if cost["steady"] is not None:
+        assert cost["steady"]["steps"] > 0
+        assert cost["steady"]["tokens_per_s"]["processed"] > 0
     assert cost["train_s"]["steps"] > 0 and cost["train_s"]["save"] > 0
     assert cost["mfu"] is not None or cost["mfu_reason"]
     assert cost["energy_j"] is not None or cost["energy_way"]
