@@ -1,4 +1,4 @@
-"""What a stage costs: a phase clock, a memory sampler and the accelerator's peaks.
+"""What a stage costs: a phase clock, a memory sampler, the accelerator's peaks and energy.
 
 Memory is the resident set of the stage's process plus that of every process below it.
 Pages that a stage shares with the process it was forked from (the preloaded libraries)
@@ -22,7 +22,8 @@ from types import TracebackType
 from typing import Any, Self
 
 from bench import cgroups
-from bench.records import ContainerUse, DevicePeak, Phase
+from bench.nvml import Devices, Usage
+from bench.records import ContainerUse, DevicePeak, DeviceUse, Phase
 
 _PAGE_BYTES = os.sysconf("SC_PAGE_SIZE")
 _TICKS_PER_S = os.sysconf("SC_CLK_TCK")
@@ -98,31 +99,6 @@ def _cuda() -> Any | None:
     return cuda if initialized is not None and initialized() else None
 
 
-class _DeviceWide:
-    """Memory in use on the devices that this process sees, by anyone, through NVML."""
-
-    def __init__(self) -> None:
-        self._handles: list[Any] | None = None
-
-    def used_bytes(self, cuda: Any) -> int | None:
-        """Bytes in use over all visible devices; None where NVML cannot be asked."""
-        try:
-            import pynvml
-        except ImportError:
-            return None
-        try:
-            if self._handles is None:
-                pynvml.nvmlInit()
-                ids = [
-                    f"GPU-{cuda.get_device_properties(index).uuid}"
-                    for index in range(cuda.device_count())
-                ]
-                self._handles = [pynvml.nvmlDeviceGetHandleByUUID(name) for name in ids]
-            return sum(int(pynvml.nvmlDeviceGetMemoryInfo(h).used) for h in self._handles)
-        except (pynvml.NVMLError, AttributeError):  # AttributeError: a torch without uuid
-            return None
-
-
 class _Container:
     """What the container was charged since this was made: the highest sample, and at the end."""
 
@@ -158,12 +134,21 @@ class _Peak:
         self.allocated_bytes: int | None = None
         self.reserved_bytes = 0
         self.device_wide_bytes: int | None = None
+        #: From the first look at a device that this process uses.
+        self.usage: Usage | None = None
 
     def device(self) -> DevicePeak | None:
         """The accelerator's part, None where none was used."""
         if self.allocated_bytes is None:
             return None
         return DevicePeak(self.allocated_bytes, self.reserved_bytes, self.device_wide_bytes)
+
+    def device_use(self) -> DeviceUse | None:
+        """Energy and utilisation of the accelerator, None where none was used."""
+        if self.usage is None:
+            return None
+        energy_j, way = self.usage.energy()
+        return DeviceUse(energy_j, way, self.usage.utilisation())
 
 
 class Meter:
@@ -180,7 +165,7 @@ class Meter:
         self._interval_s = interval_s
         self._phases: list[Phase] = []
         self._peaks: list[_Peak] = []
-        self._device_wide = _DeviceWide()
+        self._devices = Devices()
         self._stop = threading.Event()
         self._sampler: threading.Thread | None = None
         self._start = (0.0, 0.0)
@@ -249,6 +234,7 @@ class Meter:
             peak.device(),
             wall_s * self.threads / cpu_s if cpu_s > 0 else None,
             None if peak.container is None else peak.container.use(),
+            peak.device_use(),
         )
 
     def _edge(self) -> None:
@@ -271,13 +257,16 @@ class Meter:
     def _sample(self) -> None:
         rss_bytes = tree_rss_bytes(os.getpid())
         cuda = _cuda()
-        used = None if cuda is None else self._device_wide.used_bytes(cuda)
+        used = None if cuda is None else self._devices.used_bytes(cuda)
         for peak in list(self._peaks):
             peak.rss_bytes = max(peak.rss_bytes, rss_bytes)
             if peak.container is not None:
                 peak.container.sample()
             if used is not None:
                 peak.device_wide_bytes = max(peak.device_wide_bytes or 0, used)
+            if cuda is not None:
+                peak.usage = peak.usage or Usage(self._devices, cuda)
+                peak.usage.sample()
 
     def _run(self) -> None:
         while not self._stop.wait(self._interval_s):

@@ -185,6 +185,19 @@ class DevicePeak:
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
+class DeviceUse:
+    """What the accelerators did meanwhile, by NVML and whoever used them.
+
+    ``energy_way`` is ``counter`` or ``power samples``, or says why ``energy_j`` is None.
+    ``utilisation`` is the mean share of time in which a kernel ran, 0 to 1.
+    """
+
+    energy_j: float | None
+    energy_way: str
+    utilisation: float | None
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
 class ContainerUse:
     """What a whole container used meanwhile: its peak memory and its CPU seconds.
 
@@ -213,6 +226,7 @@ class Phase:
     device: DevicePeak | None = None
     contention: float | None = None
     container: ContainerUse | None = None
+    device_use: DeviceUse | None = None
 
 
 @dataclasses.dataclass(frozen=True, slots=True)

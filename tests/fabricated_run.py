@@ -12,13 +12,14 @@ import random
 import tempfile
 from collections.abc import Collection
 from pathlib import Path
+from typing import Any
 
 import pandas as pd
 from rich.console import Console
 
 from bench.analysis import comparisons
 from bench.grid import store, study
-from bench.grid.plan import of_base, of_model
+from bench.grid.plan import beside, of_base, of_model
 from bench.records import TRACKS, Outcome, StageRecord, Tokens, Track
 from bench.report import claims, content, page, results, terminal
 from bench.report import folder as run_folder
@@ -90,22 +91,53 @@ def _score(work: Path, tasks: Collection[str], skill: float, seed: str) -> None:
     (work / "scores.json").write_text(json.dumps({"metrics": metrics, "notes": notes}))
 
 
-def fabricate(folder: Path, *, oom: Collection[str] = ()) -> Path:
+def fabricate(folder: Path, *, oom: Collection[str] = (), of: study.Study = SMOKE) -> Path:
     """Write the run folder; the training of the cells in ``oom`` ran out of memory."""
     run = store.Store(folder)
     for size in SIZE_BONUS:
         for stage in of_base(SMOKE):
             _stage(run, f"bases/{size}", stage, SMOKE.tasks, "base", size)
-    for cell in study.expand(SMOKE):
+    for cell in study.expand(of):
         for model in cell.models:
             name = run_folder.owner(cell, model.id)
             if cell.id in oom:
                 _lost(run, name)
                 continue
-            for stage in of_model(SMOKE, model.tasks):
+            for stage in (*of_model(of, model.tasks), *beside(of, cell)):
                 _stage(run, name, stage, model.tasks, cell.method, cell.size)
     (folder / "run.json").write_text(json.dumps(PROVENANCE))
     return folder
+
+
+def _cost(method: str, size: str, plan: str = "tuned") -> dict[str, Any]:
+    """What a training's record says of its cost; as published QLoRA is the cheaper one."""
+    full = method == "mt-fft"
+    step_s = 0.1 * SIZE_COST[size] * (0.6 if full else 1.0)
+    if plan == "published":
+        step_s *= 5.0 if full else 2.0
+    per_s = {"processed": 512 / step_s, "real": 500 / step_s, "trained": 250 / step_s}
+    base = "full" if full else "dequantised" if plan == "tuned" else "4-bit"
+    return {
+        "setting": {"plan": plan, "micro_rows": 2 if plan == "tuned" else 1, "base": base},
+        "weight_bytes": int(1_000_000 * SIZE_COST[size]),
+        "steady": {
+            "steps": 30,
+            "warmup_steps": 10,
+            "step_s": {"median": step_s, "p20": step_s, "p80": step_s},
+            "cpu_s_per_step": 2 * step_s,
+            "tokens_per_s": per_s,
+            "data_wait_s": 0.001,
+            "clock": "wall clock",
+            "device_idle_share": None,
+            "energy_j_per_step": None,
+            "energy_reason": "no GPU",
+            "notes": [],
+        },
+        "steady_reason": None,
+        "mfu": None,
+        "mfu_reason": "no GPU",
+        "train_s": {"steps": 3.0, "data_wait": 0.1, "evaluate": 0.6, "save": 0.2, "other": 0.1},
+    }
 
 
 def _stage(
@@ -115,7 +147,9 @@ def _stage(
     if stage == "score":
         _score(work, tasks, SKILL[method] + SIZE_BONUS[size], f"{method} {size}")
     cost = SIZE_COST[size] * len(tasks) * {"mt-fft": 0.6, "base": 0.8}.get(method, 1.0)
-    wall_s = {"base": 4.0, "train": 5.0, "generate": 2.5, "score": 0.8}[stage] * cost
+    wall_s = {"base": 4.0, "train": 5.0, "measure": 1.0, "generate": 2.5, "score": 0.8}[
+        stage
+    ] * cost
     trains = stage in ("base", "train")
     parameters = {"0.5m": 515_040, "2m": 1_874_880, "6m": 6_034_176}[size]
     record = StageRecord(
@@ -133,7 +167,9 @@ def _stage(
         if trains
         else None,
         files={},
-        details={},
+        details=_cost(method, size, "published" if stage == "measure" else "tuned")
+        if stage in ("train", "measure")
+        else {},
     )
     store.seal(work, record)
     run.publish(name, stage)
@@ -163,19 +199,22 @@ GOLDEN = Path(__file__).parent / "golden"
 
 
 @functools.cache
-def reported(*oom: str) -> tuple[results.Results, list[comparisons.Comparison], Report]:
+def reported(
+    *oom: str, options: tuple[str, ...] = ()
+) -> tuple[results.Results, list[comparisons.Comparison], Report]:
     """Results, comparisons and report of an invented run."""
+    of = study.load("smoke", options)
     with tempfile.TemporaryDirectory() as name:
-        run = run_folder.read(fabricate(Path(name), oom=oom), SMOKE)
+        run = run_folder.read(fabricate(Path(name), oom=oom, of=of), of)
         by_suite = run_folder.tables(run)
         rows = [
             row
             for suite, tables in by_suite.items()
-            for row in comparisons.compare(run.cells, tables, suite=suite, seed=SMOKE.seed)
+            for row in comparisons.compare(run.cells, tables, suite=suite, seed=of.seed)
         ]
         summary = results.results(run)
         verdicts = claims.of_run(run, summary, by_suite)
-        return summary, rows, content.build(summary, rows, SMOKE, verdicts)
+        return summary, rows, content.build(summary, rows, of, verdicts)
 
 
 def printed(report: Report, width: int, *, details: bool = False) -> str:

@@ -58,15 +58,29 @@ def tables(skill=lambda cell: 0.4, issues=lambda cell: 0.5):
     }
 
 
-COSTS = {
-    cell.id: Cost(
-        wall_s=9.0,
-        cpu_s=5.0 if cell.method == "mt-qlora" else 10.0,
-        peak_rss_bytes=8e9 if cell.method == "mt-qlora" else 9e9,
-        artifact_bytes=1e6 if cell.method == "mt-qlora" else 1e9,
-    )
-    for cell in CELLS
-}
+def cost(cell, **changes):
+    """Under one setting QLoRA takes half of everything, and a little less memory."""
+    less = cell.method == "mt-qlora"
+    known = {
+        "cpu_s_per_mtoken": 5.0 if less else 10.0,
+        "peak_rss_bytes": 8e9 if less else 9e9,
+        "artifact_bytes": 1e6 if less else 1e9,
+    }
+    return Cost(**known | changes)
+
+
+COSTS = {cell.id: {"tuned": cost(cell), "published": cost(cell)} for cell in CELLS}
+
+
+def with_costs(reading, method, **changes):
+    """The costs, of one method otherwise under one reading."""
+    return {
+        cell.id: {
+            name: cost(cell, **(changes if (name, cell.method) == (reading, method) else {}))
+            for name in ("tuned", "published")
+        }
+        for cell in CELLS
+    }
 
 
 def decided(data, *ids, costs=COSTS):
@@ -198,24 +212,97 @@ def test_the_mixtures_of_rq3_are_no_cells_of_a_claim():
     assert claims.decide(some, cells, data) == claims.decide(some, CELLS, data)
 
 
-def test_costs_are_those_of_the_gpu_where_both_have_it():
-    def found(costs):
-        return decided({}, "qlora-needs-less", costs=costs)
+def resources(costs):
+    return decided({}, "qlora-needs-less", costs=costs)
 
-    part = found(COSTS)["qlora-needs-less/3b"]
-    assert [row.metric for row in part.evidence] == ["cpu_s", "peak_rss_bytes", "artifact_bytes"]
-    assert [row.difference for row in part.evidence] == pytest.approx([-0.5, -1 / 9, -0.999])
-    assert found(COSTS)["qlora-needs-less"].verdict is Ruling.SUPPORTED
-    gpu = {name: dataclasses.replace(cost, peak_device_bytes=1e9) for name, cost in COSTS.items()}
-    part = found(gpu)["qlora-needs-less/3b"]
-    assert [row.metric for row in part.evidence[:2]] == ["wall_s", "peak_device_bytes"]
+
+def test_each_cost_has_a_row_as_published_and_one_at_its_best():
+    part = resources(COSTS)["qlora-needs-less/3b"]
+    assert [(row.metric, row.reading) for row in part.evidence if row.decides] == [
+        ("cpu_s_per_mtoken", "published"),
+        ("cpu_s_per_mtoken", "tuned"),
+        ("peak_rss_bytes", "published"),
+        ("peak_rss_bytes", "tuned"),
+        ("artifact_bytes", None),
+    ]
+    found = [row.difference for row in part.evidence if row.decides]
+    assert found == pytest.approx([-0.5, -0.5, -1 / 9, -1 / 9, -0.999])
+    assert resources(COSTS)["qlora-needs-less"].verdict is Ruling.SUPPORTED
+    energy = [row for row in part.evidence if row.metric == "energy_j_per_mtoken"]
+    assert len(energy) == 2 and not any(row.decides for row in energy)
+    assert all(row.finding.ruling is Ruling.NOT_RUN for row in energy)
+
+
+def test_a_claim_that_turns_on_the_setting_says_so_with_both_figures():
+    found = resources(with_costs("published", "mt-qlora", cpu_s_per_mtoken=17.0))
+    part = found["qlora-needs-less/3b"]
+    assert part.verdict is Ruling.DEPENDS
+    assert "as published: 1.7 times the other" in part.reason
+    assert "at its best setting: 0.5 times the other" in part.reason
+    assert found["qlora-needs-less"].verdict is Ruling.DEPENDS
+    both = {
+        cell: {name: dataclasses.replace(one, cpu_s_per_mtoken=17.0) for name, one in of.items()}
+        if cell.startswith("mt-qlora")
+        else of
+        for cell, of in COSTS.items()
+    }
+    assert resources(both)["qlora-needs-less/3b"].verdict is Ruling.CONTRADICTED
+
+
+@pytest.mark.parametrize("reading", ["tuned", "published"])
+@pytest.mark.parametrize("value", [1.0, 99.0])
+def test_one_reading_alone_decides_nothing(reading, value):
+    other = {"tuned": "published", "published": "tuned"}[reading]
+    lacks = {"": "add --with published-cost"}
+    alone = {
+        cell.id: {reading: cost(cell), other: Cost(lacks=lacks)}
+        if cell.method != "mt-qlora"
+        else {reading: cost(cell, cpu_s_per_mtoken=value), other: Cost(lacks=lacks)}
+        for cell in CELLS
+    }
+    part = resources(alone)["qlora-needs-less/3b"]
     assert part.verdict is Ruling.INCONCLUSIVE
-    lost = {name: cost for name, cost in COSTS.items() if name != "mt-fft-3b"}
-    part = found(lost)["qlora-needs-less/3b"]
+    assert "not run: time of mt-qlora-3b, mt-fft-3b is not measured" in part.reason
+    assert "add --with published-cost" in part.reason
+
+
+def test_costs_are_those_of_the_gpu_where_all_have_it():
+    gpu = {
+        name: {
+            reading: dataclasses.replace(
+                one, peak_device_bytes=1e9, wall_s_per_mtoken=1.0, energy_j_per_mtoken=5.0
+            )
+            for reading, one in of.items()
+        }
+        for name, of in COSTS.items()
+    }
+    part = resources(gpu)["qlora-needs-less/3b"]
+    assert [row.metric for row in part.evidence][::2] == [
+        "wall_s_per_mtoken",
+        "energy_j_per_mtoken",
+        "peak_device_bytes",
+        "artifact_bytes",
+    ]
+    assert all(row.decides for row in part.evidence)
+    assert part.verdict is Ruling.INCONCLUSIVE
+    lost = {name: of for name, of in COSTS.items() if name != "mt-fft-3b"}
+    part = resources(lost)["qlora-needs-less/3b"]
     assert part.verdict is Ruling.NOT_RUN
     assert "time of mt-fft-3b is not measured" in part.reason
-    none = found(None)["qlora-needs-less"]
+    none = resources(None)["qlora-needs-less"]
     assert none.verdict is Ruling.NOT_RUN and "is published anywhere" in none.reason
+
+
+def test_the_setting_that_a_figure_holds_for_is_named():
+    told = {
+        name: {r: dataclasses.replace(one, setting=f"{r}, 2 rows at once") for r, one in of.items()}
+        for name, of in COSTS.items()
+    }
+    part = resources(told)["qlora-needs-less/3b"]
+    reasons = {row.reading: row.finding.reason for row in part.evidence if row.decides}
+    assert reasons["published"] == "0.889 times the other (published, 2 rows at once)"
+    assert reasons["tuned"].endswith("(tuned, 2 rows at once)")
+    assert "rows" not in reasons[None]
 
 
 @settings(max_examples=10, deadline=None)
@@ -264,7 +351,12 @@ def test_the_published_values_decide_as_their_means_say(mirror):
     )
 
 
-COST_COLUMNS = ("cpu_s", "peak_rss_bytes", "artifact_bytes")
+COST_COLUMNS = (
+    "cpu_s_per_mtoken",
+    "energy_j_per_mtoken",
+    "peak_rss_bytes",
+    "artifact_bytes",
+)
 
 
 def test_parts_are_listed_behind_their_claim():

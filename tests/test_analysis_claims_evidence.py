@@ -156,8 +156,23 @@ def test_together_needs_every_one_and_no_order(found, random):
     kinds = {one.ruling for one in found}
     assert (ruling is Ruling.SUPPORTED) == (kinds == {Ruling.SUPPORTED})
     assert (ruling is Ruling.NOT_RUN) == (kinds <= {Ruling.NOT_RUN})
+    if ruling is Ruling.DEPENDS:
+        assert Ruling.DEPENDS in kinds
     if ruling is Ruling.CONTRADICTED:
         assert Ruling.CONTRADICTED in kinds
+
+
+@given(findings, findings)
+def test_readings_that_differ_are_never_supported_or_contradicted(published, tuned):
+    found = evidence.agreed({"published": published, "tuned": tuned})
+    if published.ruling is tuned.ruling:
+        assert found.ruling is published.ruling
+    elif Ruling.NOT_RUN in (published.ruling, tuned.ruling):
+        assert found.ruling is Ruling.INCONCLUSIVE
+    else:
+        assert found.ruling is Ruling.DEPENDS
+    turned = evidence.agreed({"published": tuned, "tuned": published})
+    assert turned.ruling is found.ruling
 
 
 def test_one_contradiction_of_many_must_survive_holm():

@@ -7,7 +7,7 @@ import dataclasses
 import pytest
 
 from bench.grid import analytic, devices, durations, study, totals
-from bench.grid.estimates import estimate
+from bench.grid.estimates import NOTHING, estimate
 from bench.grid.recorded import Run
 from bench.grid.store import State
 from tests.planned import GB, known, machine, measured, stages_of
@@ -48,6 +48,20 @@ def test_what_differs_is_never_told_as_recorded(tmp_path, run, basis):
     one = found(SMOKE, machine(), tmp_path, run)[TRAIN]
     assert one.hours.basis == basis
     assert one.hours.value == pytest.approx(1.0)
+
+
+def test_a_measuring_arm_is_a_training_of_a_few_steps_that_leaves_nothing(tmp_path):
+    loaded = study.load("paper", ["published-cost"])
+    all_of = found(loaded, machine("NVIDIA H200"), tmp_path)
+    measuring = {name: one for name, one in all_of.items() if one.stage == "measure"}
+    assert len(measuring) == 3 * 2  # both methods with one multi-task model, at each size
+    one = measuring["cells/mt-qlora-1.5b/multi-task/measure"]
+    assert one.gpu
+    assert (one.disk, one.scratch_bytes) == (NOTHING, 0)
+    # 30 steps of 32 rows of 512 tokens, at some 5 to 10 thousand tokens a second
+    assert 30 * 32 * 512 / 10e3 < 3600 * one.hours.value < 30 * 32 * 512 / 4e3
+    tuned = all_of["cells/mt-qlora-1.5b/multi-task/train"]
+    assert one.memory.value < tuned.memory.value  # its base stays in 4 bits
 
 
 def test_twice_the_epochs_take_twice_as_long(tmp_path):

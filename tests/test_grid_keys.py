@@ -168,7 +168,7 @@ def test_a_changed_ingredient_makes_exactly_the_right_stages_stale(
 
 def test_every_field_of_a_study_is_decided_about() -> None:
     """A new field must enter a key, or be named here as one that decides nothing."""
-    loaded = study.load("smoke")
+    loaded = study.load("smoke", ["published-cost"])
     slices = [
         keys.decides(loaded, stage, size="0.5m", method=method, tasks=loaded.tasks)
         for stage in keys.ENTRIES
@@ -183,7 +183,22 @@ def test_every_field_of_a_study_is_decided_about() -> None:
     top = {name for part in slices for name in part}
     expressed = {"name", "summary", "schema_", "sizes", "methods"}  # by base, method and size
     expressed |= {"mixtures", "options", "with_"}  # by size and tasks
+    expressed |= {"measuring"}  # by the training of the stage `measure`
     assert set(study.Study.model_fields) - expressed <= top
+
+
+def test_the_measuring_arm_changes_no_other_stage() -> None:
+    sources = {**INGREDIENTS.sources, "measure": INGREDIENTS.sources["train"]}
+    ingredients = dataclasses.replace(INGREDIENTS, sources=sources)
+    without = stage_keys(smoke())
+    with_arm = stage_keys(study.canonical(study.load("smoke", ["published-cost"])), ingredients)
+    assert without.items() <= with_arm.items()
+    added = with_arm.keys() - without.keys()
+    assert added == {
+        f"cells/{method}-{size}/multi-task/measure"
+        for method in ("mt-qlora", "mt-fft")
+        for size in ("0.5m", "2m", "6m")
+    }
 
 
 def test_what_differs_for_a_single_task_decides_its_model_alone() -> None:
@@ -234,6 +249,7 @@ def test_in_a_container_the_image_stands_for_python_and_torch(locked: Path) -> N
     assert {stage: one["image"] for stage, one in told.items()} == {
         "base": "sha256:1",
         "train": "sha256:1",
+        "measure": "sha256:1",
         "generate": "sha256:1",
         "embed": "sha256:1",
         "score": "sha256:2",

@@ -184,8 +184,43 @@ def test_a_study_that_extends_itself_is_told(tmp_path: Path) -> None:
 def test_an_unknown_option_names_the_valid() -> None:
     with pytest.raises(BenchError, match="unknown option 'rq4' — did you mean: rq3"):
         study.load("paper", ["rq4"])
-    with pytest.raises(BenchError, match="the study smoke has no options"):
-        study.load("smoke", ["rq3"])
+    with pytest.raises(BenchError, match="the study mini has no options"):
+        study.load("mini", ["rq3"])
+
+
+@pytest.mark.parametrize("name", ["paper", "rehearsal", "smoke"])
+def test_the_measuring_arm_is_the_published_setting_for_a_few_steps(name: str) -> None:
+    loaded = study.load(name, ["published-cost"])
+    before = study.canonical(loaded)
+    training = loaded.as_published().training
+    assert study.canonical(loaded) == before
+    assert training.plan == "published"
+    assert training.early_stopping is None
+    for kind in ("qlora", "full"):
+        chosen, own = getattr(training, kind), getattr(loaded.training, kind)
+        # In the paper 2 rows at once, in steps of 32; elsewhere less than at the study's own.
+        assert chosen.rows_per_step % chosen.rows_per_micro_batch == 0
+        assert chosen.rows_per_step > chosen.rows_per_micro_batch
+        assert (chosen.learning_rate, chosen.rows_per_step) == (
+            own.learning_rate,
+            own.rows_per_step,
+        )
+        assert loaded.measuring is not None
+        assert chosen.max_steps == loaded.measuring.steps
+    if name == "paper":
+        assert training.qlora.rows_per_micro_batch == training.full.rows_per_micro_batch == 2
+        assert (training.qlora.optimizer, training.full.optimizer) == (
+            "adamw_bnb_8bit",
+            "adamw_torch",
+        )
+        assert training.full.gradient_checkpointing
+
+
+def test_without_its_option_a_study_has_no_measuring_arm() -> None:
+    assert study.load("paper").measuring is None
+    assert study.load("paper", ["published-cost", "rq3"]).measuring is not None
+    with pytest.raises(BenchError, match="--with published-cost"):
+        study.load("paper").as_published()
 
 
 def test_a_cell_of_an_option_names_the_option() -> None:

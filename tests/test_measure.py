@@ -12,7 +12,7 @@ from collections.abc import Callable
 import pytest
 
 from bench.measure import Meter, descendants, tree_cpu_s, tree_rss_bytes
-from bench.records import DevicePeak
+from bench.records import DevicePeak, DeviceUse
 
 MIB = 2**20
 
@@ -189,6 +189,7 @@ def test_device_peaks_are_reset_per_phase_and_summed_over_devices(cuda: FakeCuda
             cuda.allocated = [1, 2]
     load, train = meter.phases
     assert load.device == DevicePeak(30, 60, None)
+    assert load.device_use == DeviceUse(None, "NVML is not installed", None)
     assert train.device == DevicePeak(3, 6, None)
     assert meter.total is not None
     assert meter.total.device == DevicePeak(30, 60, None)
@@ -206,8 +207,35 @@ def test_an_unused_gpu_is_left_alone(monkeypatch: pytest.MonkeyPatch, initialize
         monkeypatch.delitem(sys.modules, "torch", raising=False)
     with Meter(threads=1) as meter, meter.phase("plan"):
         pass
-    assert meter.phases[0].device is None
+    assert meter.phases[0].device is meter.phases[0].device_use is None
     assert bool(asked) == initialized
+
+
+def test_energy_and_utilisation_are_those_of_the_phase(
+    cuda: FakeCuda, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    joules = [0.0]
+    pynvml = types.SimpleNamespace(
+        NVMLError=OSError,
+        nvmlInit=lambda: None,
+        nvmlDeviceGetHandleByUUID=lambda name: name,
+        nvmlDeviceGetMemoryInfo=lambda _name: types.SimpleNamespace(used=1),
+        nvmlDeviceGetTotalEnergyConsumption=lambda _name: 1000 * joules[0],
+        nvmlDeviceGetUtilizationRates=lambda _name: types.SimpleNamespace(gpu=80),
+    )
+    monkeypatch.setitem(sys.modules, "pynvml", pynvml)  # type: ignore[arg-type]
+    cuda.get_device_properties = lambda index: types.SimpleNamespace(uuid=str(index))
+    with Meter(threads=1, interval_s=60) as meter:
+        with meter.phase("load"):
+            joules[0] += 5
+        with meter.phase("train"):
+            joules[0] += 100
+    load, train = (phase.device_use for phase in meter.phases)
+    assert load == DeviceUse(10.0, "counter", 0.8)  # of two devices
+    assert train == DeviceUse(200.0, "counter", 0.8)
+    assert meter.total is not None
+    assert meter.total.device_use is not None
+    assert meter.total.device_use.energy_j == 210.0
 
 
 def test_device_wide_memory_is_asked_of_the_visible_devices(

@@ -15,7 +15,7 @@ from bench.report import claims, folder, page, results
 from bench.report.publish import publish
 from tests.fabricated_run import GOLDEN, SMOKE, fabricate, printed, reported
 
-WORDS = {"supported", "contradicted", "inconclusive", "not run"}
+WORDS = {"supported", "contradicted", "inconclusive", "depends on the setting", "not run"}
 
 
 @pytest.fixture(scope="module")
@@ -86,7 +86,13 @@ def test_the_evidence_shows_values_interval_limit_and_pairs(decided, section):
         assert " … " in cells["95 % interval"]
     costs = next(table for table in section.tables if "resources" in table.title)
     cells = [cell.text for cell in costs.groups[0].rows[0].cells]
-    assert costs.groups[0].rows[0].label == "CPU seconds of training"
+    assert costs.groups[0].rows[0].label == "CPU seconds a million tokens, as published"
+    assert cells[-2:] == [
+        "not run",
+        "time of mt-qlora-0.5m, mt-fft-0.5m is not measured (add --with published-cost)",
+    ]
+    cells = [cell.text for cell in costs.groups[0].rows[1].cells]
+    assert costs.groups[0].rows[1].label == "CPU seconds a million tokens, at its best setting"
     assert cells[2].endswith(" %") and cells[3] == "" and cells[4] == "10 %"
 
 
@@ -110,19 +116,42 @@ def test_the_json_says_the_same_as_the_verdicts(tmp_path, decided):
 def test_a_failed_training_has_no_cost(decided):
     summary = decided[0]
     found = claims.costs_of(summary)
-    assert "mt-fft-6m" not in found and len(found) == 8
-    single = next(cell for cell in summary["cells"] if cell["id"] == "st-qlora-2m")
-    stages = [model["stages"][0] for model in single["models"]]
-    assert found["st-qlora-2m"] == Cost(
-        wall_s=sum(stage["wall_s"] for stage in stages),
-        cpu_s=sum(stage["cpu_s"] for stage in stages),
-        peak_rss_bytes=max(stage["peak_rss_bytes"] for stage in stages),
-        peak_device_bytes=None,
-        artifact_bytes=sum(model["artifact_bytes"] for model in single["models"]),
+    assert found["mt-fft-6m"]["tuned"] == Cost(
+        lacks={"": "train: oom: killed by the kernel for lack of memory"}
     )
+    part = next(v for v in decided[1] if v.id == "qlora-needs-less/6m")
+    assert part.verdict == "not run" and "killed by the kernel" in part.reason
+    single = next(cell for cell in summary["cells"] if cell["id"] == "st-qlora-2m")
+    cost = found["st-qlora-2m"]["tuned"]
+    # 500 real tokens a step of 0.52 CPU seconds
+    assert cost.cpu_s_per_mtoken == pytest.approx(2 * 0.26 * 1e6 / 500)
+    assert cost.artifact_bytes == sum(model["artifact_bytes"] for model in single["models"])
+    assert cost.wall_s_per_mtoken is cost.peak_device_bytes is None
+    assert cost.lacks == {"energy": "no GPU", "mfu": "no GPU"}
     partial = copy.deepcopy(summary)
     partial["cells"][0]["models"][0]["artifact_bytes"] = None
-    assert claims.costs_of(partial)["st-qlora-0.5m"].artifact_bytes is None
+    assert claims.costs_of(partial)["st-qlora-0.5m"]["tuned"].artifact_bytes is None
+
+
+def test_the_measuring_arm_is_the_other_reading():
+    summary, _, report = reported(options=("published-cost",))
+    found = claims.costs_of(summary)["mt-qlora-2m"]
+    assert found["published"].setting == "1 row at once, 4-bit base"
+    assert found["tuned"].setting == "2 rows at once, dequantised base"
+    # As invented, QLoRA is the cheaper as published, and not at the study's own setting.
+    section = next(section for section in report.sections if section.title == claims.TITLE)
+    assert any(line.startswith("Depends on the setting: QLoRA needs") for line in section.text)
+
+
+def test_a_published_study_has_no_best_setting(decided):
+    summary = copy.deepcopy(decided[0])
+    for cell in summary["cells"]:
+        for model in cell["models"]:
+            if model["stages"][0]["cost"]:
+                model["stages"][0]["cost"]["setting"]["plan"] = "published"
+    found = claims.costs_of(summary)["mt-qlora-2m"]
+    assert found["published"].cpu_s_per_mtoken
+    assert found["tuned"] == Cost(lacks={"": 'the study says plan = "published"'})
 
 
 def test_a_track_is_decided_by_its_first_suite():

@@ -7,7 +7,7 @@ import copy
 import pytest
 
 from bench.report import costs, scoreboard
-from tests.fabricated_run import SMOKE, reported
+from tests.fabricated_run import SMOKE, printed, reported
 
 
 @pytest.fixture
@@ -39,6 +39,7 @@ def test_single_task_models_are_summed_and_their_highest_peak_counts(run):
     assert row["RSS MiB"].text == "900"
     assert row["tokens trained"].text == "57.0k"
     assert row["device MiB"].text == "no GPU"
+    assert (row["eval s"].text, row["save s"].text) == ("1.8", "0.6")
 
 
 def test_a_missing_measurement_is_a_dash_with_the_reason_not_a_smaller_sum(run):
@@ -65,6 +66,58 @@ def test_with_a_gpu_its_peak_is_shown(run):
     time, memory = costs.charts(content, scores, SMOKE.tasks)
     assert "wall seconds" in time.x_label and "device" in memory.x_label
     assert {point.x for panel in memory.panels for point in panel.points} == {3072.0}
+
+
+def test_steady_steps_are_told_under_each_setting_that_was_measured():
+    content, rows, _ = reported(options=("published-cost",))
+    table = costs.steady_table(content, scoreboard.gather(content, rows, ["embedded"]))
+    labels = [row.label for row in table.groups[0].rows]
+    assert labels == [
+        "ST-QLoRA tuned",
+        "MT-QLoRA tuned",
+        "MT-QLoRA published",
+        "MT-FFT tuned",
+        "MT-FFT published",
+    ]
+    tuned, published = (row_of(table, "2m", f"MT-QLoRA {plan}") for plan in ("tuned", "published"))
+    assert (tuned["rows at once"].text, published["rows at once"].text) == ("2", "1")
+    assert (tuned["base"].text, published["base"].text) == ("copy", "4-bit")
+    assert float(published["step s"].text) > float(tuned["step s"].text)
+    assert tuned["MFU %"].text == tuned["kJ / Mtoken"].text == "no GPU"
+
+
+def test_a_figure_that_is_bound_by_launches_is_marked(run):
+    content, scores = run
+    content["notes"] = {}
+    cell = next(cell for cell in content["cells"] if cell["id"] == "mt-qlora-2m")
+    stage = cell["models"][0]["stages"][0]
+    stage["peak_device_bytes"] = 2**30
+    stage["cost"] |= {"mfu": 0.056}
+    stage["cost"]["steady"] |= {"device_idle_share": 0.9, "energy_j_per_step": 500.0}
+    table = costs.steady_table(content, scores)
+    row = row_of(table, "2m", "MT-QLoRA tuned")
+    assert table.notes[row["step s"].note - 1].startswith("launch-bound")
+    assert row["MFU %"].text == "5.6"
+    assert row["kJ / Mtoken"].text == "1\u2009000.0"
+    assert row["peak MiB"].text == "1\u2009024"
+    assert [column.label for column in table.columns][2] == "slots / GPU s"
+
+
+def test_a_training_without_steady_steps_says_why(run):
+    content, scores = run
+    cell = next(cell for cell in content["cells"] if cell["id"] == "mt-qlora-2m")
+    cell["models"][0]["stages"][0]["cost"] |= {"steady": None, "steady_reason": "too few steps"}
+    table = costs.steady_table(content, scores)
+    row = row_of(table, "2m", "MT-QLoRA tuned")
+    assert {cell.text for cell in row.values()} == {"–"}
+    assert table.notes[row["step s"].note - 1] == "too few steps"
+
+
+def test_the_tables_stay_within_a_terminal():
+    report = reported(options=("published-cost",))[2]
+    text = printed(report, 100).partition("Costs ─")[2].partition("Claims of")[0]
+    assert max(map(len, text.splitlines())) <= 100
+    assert text.count("step") and text.count("MT-QLoRA published") == 3, "in one piece"
 
 
 def test_charts_draw_each_method_and_name_the_absent_one(run):

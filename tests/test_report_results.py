@@ -8,6 +8,7 @@ import shutil
 import pytest
 
 from bench.errors import DataError
+from bench.grid import study
 from bench.grid.plan import of_base
 from bench.records import METHODS, Track
 from bench.report import folder as run_folder
@@ -16,6 +17,32 @@ from tests.fabricated_run import PROBLEMS, PROVENANCE, SMOKE, fabricate
 
 NULLABLE = [float, int, type(None)]
 OUTCOMES = {"ok", "oom", "timeout", "failed", "skipped", "interrupted"}
+NUMBERS = (str, [float, int])
+STEADY = {
+    "steps": int,
+    "warmup_steps": int,
+    "step_s": NUMBERS,
+    "cpu_s_per_step": float,
+    "tokens_per_s": NUMBERS,
+    "data_wait_s": float,
+    "clock": {"wall clock", "device events"},
+    "device_idle_share": NULLABLE,
+    "energy_j_per_step": NULLABLE,
+    "energy_reason": [str, type(None)],
+    "notes": (str,),
+}
+COST = {
+    "setting": {"plan": {"published", "tuned"}, "micro_rows": int, "base": str},
+    "weight_bytes": int,
+    "steady": [STEADY, type(None)],
+    "steady_reason": [str, type(None)],
+    "mfu": NULLABLE,
+    "mfu_reason": [str, type(None)],
+    "train_s": NUMBERS,
+    "energy_j": NULLABLE,
+    "energy_way": str,
+    "utilisation": NULLABLE,
+}
 #: The schema of results.json: exact keys; a list holds any number of its one item.
 STAGE = {
     "name": str,
@@ -26,6 +53,7 @@ STAGE = {
     "peak_rss_bytes": [int, type(None)],
     "peak_device_bytes": [int, type(None)],
     "tokens": [{"processed": int, "real": int, "trained": int}, type(None)],
+    "cost": [COST, type(None)],
 }
 SCHEMA = {
     "schema": {1},
@@ -42,6 +70,7 @@ SCHEMA = {
                     "id": str,
                     "tasks": (str,),
                     "stages": (STAGE,),
+                    "as_published": [STAGE, type(None)],
                     "artifact_bytes": [int, type(None)],
                 },
             ),
@@ -150,6 +179,19 @@ def test_a_folder_where_nothing_ran_is_a_grid_of_skipped_cells(tmp_path):
     assert {cell["outcome"] for cell in content["cells"]} == {"skipped"}
     stage = content["cells"][0]["models"][0]["stages"][0]
     assert (stage["outcome"], stage["reason"]) == ("skipped", "not run")
+
+
+def test_an_arm_that_did_not_run_has_its_place_and_a_reason(tmp_path):
+    with_arm = study.load("smoke", ["published-cost"])
+    content = results.results(run_folder.read(tmp_path, with_arm))
+    assert fits(content, SCHEMA)
+    arms = {
+        cell["method"]: [model["as_published"] for model in cell["models"]]
+        for cell in content["cells"]
+    }
+    assert arms["st-qlora"] == [None] * 3
+    assert (arms["mt-fft"][0]["name"], arms["mt-fft"][0]["outcome"]) == ("measure", "skipped")
+    assert arms["mt-fft"][0]["reason"] == "not run"
 
 
 def test_a_record_of_another_key_counts_as_not_run(folder):

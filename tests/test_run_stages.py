@@ -58,12 +58,28 @@ def test_results_json_is_as_the_design_says(undisturbed):
         assert (f"{cell['method']}-{cell['size']}", cell["outcome"]) == (cell["id"], "ok")
         assert tuple(model["id"] for model in cell["models"]) == CELLS[cell["id"]]
         for model in cell["models"]:
-            assert set(model) == {"id", "tasks", "stages", "artifact_bytes"}
+            assert set(model) == {"id", "tasks", "stages", "as_published", "artifact_bytes"}
+            assert model["as_published"] is None
+            check_cost(model["stages"][0]["cost"])
             assert model["artifact_bytes"] > 10_000
             check_stages(model["stages"], ["train", "generate", "score"], results["notes"])
     (base,) = results["bases"]
     assert (base["size"], base["outcome"]) == ("tiny", "ok")
     check_stages(base["stages"], ["base", "generate", "score"], results["notes"])
+
+
+def check_cost(cost):
+    """A training's steady steps, and where its seconds went; what has no value has a reason."""
+    assert cost["setting"]["plan"] == "tuned"
+    assert cost["setting"]["base"] in ("dequantised", "4-bit", "full")
+    assert cost["weight_bytes"] > 10_000
+    assert (cost["steady"] is None) == (cost["steady_reason"] is not None)
+    if cost["steady"] is not None:
+        assert cost["steady"]["steps"] > 0
+        assert cost["steady"]["tokens_per_s"]["processed"] > 0
+    assert cost["train_s"]["steps"] > 0 and cost["train_s"]["save"] > 0
+    assert cost["mfu"] is not None or cost["mfu_reason"]
+    assert cost["energy_j"] is not None or cost["energy_way"]
 
 
 def check_stages(stages, names, notes):
@@ -79,6 +95,7 @@ def check_stages(stages, names, notes):
             "peak_rss_bytes",
             "peak_device_bytes",
             "tokens",
+            "cost",
         ]
         assert (stage["outcome"], stage["reason"]) == ("ok", None)
         assert stage["wall_s"] > 0

@@ -57,9 +57,10 @@ def of_stages(
 
     Only for the stages that are ``checked`` are the mirror's files verified, and must be there.
     """
-    learned = mirror if "train" in checked else None
+    trains = bool({"train", "measure"} & set(checked))
+    learned = mirror if trains else None
     read = mirror if {"generate", "embed", "score"} & set(checked) else None
-    wording = _wording_digests(study.prompts, mirror, "train" in checked)
+    wording = _wording_digests(study.prompts, mirror, trains)
     corpora.check_name(study.data.corpus)
     own = _embedded_digests()
     training: dict[str, str] = {}
@@ -72,7 +73,7 @@ def of_stages(
         if study.data.corpus == EMBEDDED:
             training |= own
         elif study.data.corpus == FULL and track.task != TRANSLATION:
-            training |= _full_digests(study, track, mirror, "train" in checked)
+            training |= _full_digests(study, track, mirror, trains)
         else:
             for split in SPLITS:
                 training |= _public_digests(codexglue.files(track, split), learned)
@@ -85,6 +86,7 @@ def of_stages(
         # A tiny base learns from material that leaves the corpus out, so it reads it, too.
         "base": own if any(isinstance(b, TinyBase) for b in study.sizes) else {},
         "train": training | wording,
+        "measure": training | wording if study.measuring else {},
         "generate": evaluation | asked,
         "embed": evaluation,
         "score": evaluation,

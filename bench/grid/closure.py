@@ -15,7 +15,14 @@ from collections.abc import Iterable, Iterator
 from pathlib import Path
 
 #: Modules that word, measure, plan or transport; none of them decides a result.
-IGNORED = ("bench.errors", "bench.cgroups", "bench.measure", "bench.grid", "bench.run.job")
+IGNORED = (
+    "bench.errors",
+    "bench.cgroups",
+    "bench.measure",
+    "bench.nvml",
+    "bench.grid",
+    "bench.run.job",
+)
 
 
 class Code:

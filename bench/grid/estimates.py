@@ -17,7 +17,7 @@ from bench.costs import Fit, Shape
 from bench.grid import analytic, durations, nearest, profiled
 from bench.grid.devices import Gpu, Machine
 from bench.grid.nearest import Match, ShapeOf, Work
-from bench.grid.plan import BASE, EMBED, GENERATE, SCORE, TRAIN, Amounts, PlannedStage
+from bench.grid.plan import BASE, EMBED, GENERATE, MEASURE, SCORE, TRAIN, Amounts, PlannedStage
 from bench.grid.profiles import Profile
 from bench.grid.recorded import Run
 from bench.grid.study import HubBase, Study
@@ -88,7 +88,21 @@ class Known:
 def estimate(known: Known, stages: Iterable[PlannedStage]) -> list[StageEstimate]:
     """What each stage of a plan that is not stored will cost."""
     estimator = _Estimator(known)
-    return [estimator.stage(stage) for stage in stages if not stage.stored]
+    left = [stage for stage in stages if not stage.stored]
+    if not any(stage.stage == MEASURE for stage in left):
+        return [estimator.stage(stage) for stage in left]
+    # The same training as another, of the study as published.
+    published = _Estimator(dataclasses.replace(known, study=known.study.as_published()))
+    return [
+        _measured(published, stage) if stage.stage == MEASURE else estimator.stage(stage)
+        for stage in left
+    ]
+
+
+def _measured(published: _Estimator, stage: PlannedStage) -> StageEstimate:
+    """What a measuring arm will cost: it leaves nothing on the disk."""
+    found = published.stage(dataclasses.replace(stage, stage=TRAIN))
+    return dataclasses.replace(found, id=stage.id, stage=MEASURE, disk=NOTHING, scratch_bytes=0)
 
 
 class _Estimator:

@@ -19,7 +19,7 @@ from bench.grid.batching import CONTEXT_BYTES, USABLE
 from bench.grid.devices import Machine
 from bench.grid.estimates import StageEstimate
 from bench.grid.nearest import RECORDED, ShapeOf
-from bench.grid.plan import GENERATE, TRAIN, PlannedStage
+from bench.grid.plan import GENERATE, MEASURE, TRAIN, PlannedStage
 from bench.grid.profiled import OUT_OF_MEMORY, PROFILED
 from bench.grid.study import HubBase, Study
 
@@ -84,7 +84,7 @@ def without_gpu(study: Study, stages: Sequence[PlannedStage]) -> list[Problem]:
     """The first stage that is left of a model of the hub, which takes a GPU to compute with."""
     for one in stages:
         hub = isinstance(study.base(one.size), HubBase)
-        if hub and one.stage in (TRAIN, GENERATE) and not one.stored:
+        if hub and one.stage in (TRAIN, MEASURE, GENERATE) and not one.stored:
             place = one.cell or f"base {one.size}"
             return [
                 Problem(
@@ -168,6 +168,8 @@ def less(
 
     The mathematics of a training stays the same with each; of answers, up to a rounding.
     """
+    if stage.stage == MEASURE:
+        return []  # as published: another setting would measure something else
     if stage.stage != TRAIN:
         rows = study.decoding.batch_rows
         most = max(study.decoding.new_tokens[task] for task in stage.tasks)

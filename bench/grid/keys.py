@@ -27,6 +27,7 @@ RECIPE = 3
 ENTRIES: Mapping[str, str] = {
     "base": "bench.run.stages:base",
     "train": "bench.run.stages:train",
+    "measure": "bench.run.stages:measure",
     "generate": "bench.run.stages:generate",
     "embed": "bench.run.stages:embed",
     "score": "bench.run.stages:score",
@@ -49,6 +50,7 @@ def digest(value: Any) -> str:
 IMAGES: Mapping[str, str] = {
     "base": "run",
     "train": "run",
+    "measure": "run",
     "generate": "run",
     "embed": "run",
     "score": "score",
@@ -144,6 +146,9 @@ def decides(
     if stage == "base":
         base = canonical(study.base(size))
         return {"base": base, "seed": study.seed}
+    if stage == "measure":
+        published = study.as_published()
+        return decides(published, "train", size=size, method=method, tasks=tasks)
     if stage == "train":
         training = canonical(study.training.of(tasks))
         unused = {"single", *(("qlora", "lora") if method == "mt-fft" else ("full",))}

@@ -17,12 +17,14 @@ from bench.grid.study import Study, TinyBase
 from bench.records import SCHEMA, SUMMARIZATION, Cell, Model
 
 BASE, TRAIN, GENERATE, EMBED, SCORE = "base", "train", "generate", "embed", "score"
+#: A training of a few steps as published, for what it costs; nothing builds on it.
+MEASURE = "measure"
 #: What comes behind the models' stages: a plan that starts there adopts all of them.
 REPORT = "report"
 #: What scores starts with what encoders make of the outputs.
-_ORDER = {BASE: 0, TRAIN: 1, GENERATE: 2, EMBED: 3, SCORE: 3, REPORT: 4}
+_ORDER = {BASE: 0, TRAIN: 1, MEASURE: 1, GENERATE: 2, EMBED: 3, SCORE: 3, REPORT: 4}
 #: Rough relative cost of each stage of a model; only its order matters (longest first).
-_COST = {BASE: 6.0, TRAIN: 3.0, GENERATE: 3.0, EMBED: 1.0, SCORE: 1.0}
+_COST = {BASE: 6.0, TRAIN: 3.0, MEASURE: 1.0, GENERATE: 3.0, EMBED: 1.0, SCORE: 1.0}
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
@@ -149,6 +151,16 @@ def of_model(study: Study, tasks: Sequence[str]) -> tuple[str, ...]:
     return (TRAIN, *_evaluation(study, tasks))
 
 
+def beside(study: Study, cell: Cell) -> tuple[str, ...]:
+    """The stages of a cell's models that nothing builds on.
+
+    What a method costs as published is measured on the multi-task models of the grid, one of
+    each method at each size.
+    """
+    whole = cell.series == cell.method and cell.method != "st-qlora"
+    return (MEASURE,) if study.measuring and whole else ()
+
+
 def _evaluation(study: Study, tasks: Sequence[str]) -> tuple[str, ...]:
     embeds = study.scoring.encoders and SUMMARIZATION in tasks
     return (GENERATE, EMBED, SCORE) if embeds else (GENERATE, SCORE)
@@ -175,9 +187,11 @@ def plan(
     for size in dict.fromkeys(cell.size for cell in cells):
         planner.chain(of_base(study), f"bases/{size}", study.tasks, size)
     for cell in cells:
-        for model in cell.models:
+        chains = [(model, of_model(study, model.tasks)) for model in cell.models]
+        chains += [(model, beside(study, cell)) for model in cell.models]
+        for model, stages in chains:
             planner.chain(
-                of_model(study, model.tasks),
+                stages,
                 f"cells/{cell.id}/{model.id}",
                 model.tasks,
                 cell.size,

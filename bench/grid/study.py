@@ -113,6 +113,26 @@ class EarlyStopping(_Table):
     max_samples: pydantic.PositiveInt | None = None
 
 
+class PublishedSetting(_Table):
+    """What a kind of training is set to where its cost is measured as published."""
+
+    rows_per_micro_batch: pydantic.PositiveInt
+    optimizer: Literal["adamw_bnb_8bit", "adamw_torch"]
+    gradient_checkpointing: bool
+
+
+class Measuring(_Table):
+    """A measuring arm: what training costs as published, beside the study's own setting.
+
+    The multi-task models are trained once more, for a few steps, under the plan ``published``
+    and these settings. They are neither kept nor evaluated.
+    """
+
+    steps: pydantic.PositiveInt
+    qlora: PublishedSetting
+    full: PublishedSetting
+
+
 class SingleTask(_Table):
     """What differs for a model that is trained on one task alone; None: as for the others."""
 
@@ -250,11 +270,12 @@ class Mixture(_Table):
 
 
 class Option(_Table):
-    """What ``--with NAME`` adds to a study: sizes (before its own) and mixtures."""
+    """What ``--with NAME`` adds to a study: sizes (before its own), mixtures, a measuring arm."""
 
     summary: str
     sizes: tuple[Base, ...] = ()
     mixtures: tuple[Mixture, ...] = ()
+    measuring: Measuring | None = None
 
 
 class Study(_Table):
@@ -269,6 +290,7 @@ class Study(_Table):
     methods: tuple[Literal["st-qlora", "mt-qlora", "mt-fft"], ...] = METHODS  # type: ignore[assignment]
     tasks: tuple[Task, ...] = TASKS  # type: ignore[assignment]
     mixtures: tuple[Mixture, ...] = ()
+    measuring: Measuring | None = None
     options: dict[str, Option] = {}
     #: The options that are part of this study: its file's own, and those of ``load``.
     with_: tuple[str, ...] = pydantic.Field(default=(), alias="with")
@@ -309,6 +331,24 @@ class Study(_Table):
             if base.name == size:
                 return base
         raise unknown("size", size, (base.name for base in self.sizes))
+
+    def as_published(self) -> Study:
+        """The study as its measuring arm trains it: the published setting, for a few steps.
+
+        Raises:
+            BenchError: the study has no measuring arm.
+        """
+        if self.measuring is None:
+            raise BenchError(
+                f"the study {self.name} does not measure the published setting",
+                hint="add --with published-cost",
+            )
+        steps = {"max_steps": self.measuring.steps}
+        changes: dict[str, Any] = {"plan": "published", "early_stopping": None, "single": {}}
+        for kind in ("qlora", "full"):
+            setting = getattr(self.measuring, kind).model_dump()
+            changes[kind] = getattr(self.training, kind).model_copy(update=setting | steps)
+        return self.model_copy(update={"training": self.training.model_copy(update=changes)})
 
     def tracks(self, tasks: Sequence[str]) -> tuple[Track, ...]:
         """The tracks of some tasks, in the kit's order."""

@@ -82,6 +82,7 @@ def _laid_over(below: Mapping[str, Any], above: Mapping[str, Any]) -> Table:
 def with_options(table: Mapping[str, Any], names: Iterable[str]) -> Table:
     """The table with some of its options: their sizes stand first, their mixtures last.
 
+    A measuring arm is one of the study's own.
     Options that the file itself chooses (``with``) count, too.
 
     Raises:
@@ -96,8 +97,10 @@ def with_options(table: Mapping[str, Any], names: Iterable[str]) -> Table:
     added = [options[name] for name in options if name in chosen]
     sizes = [size for option in added for size in option.get("sizes", ())]
     mixtures = [one for option in added for one in option.get("mixtures", ())]
+    arms = [option["measuring"] for option in added if option.get("measuring")]
     return {
         **table,
+        **({"measuring": arms[-1]} if arms else {}),
         "with": [name for name in options if name in chosen],
         "sizes": [*sizes, *table.get("sizes", ())],
         "mixtures": [*table.get("mixtures", ()), *mixtures],

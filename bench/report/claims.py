@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import json
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
@@ -9,17 +10,17 @@ from typing import Any
 
 from bench.analysis import claims
 from bench.analysis.claims import Cost, Ruling, Verdict
-from bench.analysis.claims.evidence import Evidence
+from bench.analysis.claims.evidence import READINGS, Evidence
 from bench.analysis.claims.paired import Variant
 from bench.analysis.comparisons import Tables
 from bench.grid.store import write_atomic, writing
 from bench.grid.study import HubBase, Study
 from bench.records import SCHEMA, Outcome, Track
-from bench.report import costs, scoreboard
+from bench.report import costs, rates, scoreboard
 from bench.report.document import Cell, Column, Group, Row, Section, Table
 from bench.report.folder import Run
 from bench.report.labels import LABELS, LANGUAGES, METRICS, Key, Metric, mebibytes, number, seconds
-from bench.report.results import Results
+from bench.report.results import Results, StageEntry
 
 TITLE = "Claims of the paper"
 RULES = (
@@ -41,9 +42,12 @@ _QUANTITIES = {
     "balance": Metric("score without an issue"),
     "issues": Metric("outputs with an issue", -1),
 }
+_NO_ARM = {"": "add --with published-cost"}
+_NOT_TUNED = {"": 'the study says plan = "published"'}
 _COSTS = {
-    "wall_s": ("wall seconds of training", seconds),
-    "cpu_s": ("CPU seconds of training", seconds),
+    "wall_s_per_mtoken": ("GPU seconds a million tokens", seconds),
+    "cpu_s_per_mtoken": ("CPU seconds a million tokens", seconds),
+    "energy_j_per_mtoken": ("joules a million tokens", seconds),
     "peak_device_bytes": ("peak device memory, MiB", mebibytes),
     "peak_rss_bytes": ("peak process memory, MiB", mebibytes),
     "artifact_bytes": ("weights kept, MiB", mebibytes),
@@ -81,21 +85,48 @@ def principal(
     return found
 
 
-def costs_of(results: Results) -> dict[str, Cost]:
-    """What training each cell cost; of a training that did not end well nothing is known."""
-    found = {}
+def costs_of(results: Results) -> dict[str, dict[str, Cost]]:
+    """What training each cell cost, by the setting under which it was measured.
+
+    The study's own training is one of the two readings, its measuring arm the published one; a
+    reading that was not measured says why.
+    """
+    found: dict[str, dict[str, Cost]] = {}
     for cell in results["cells"]:
-        stages = [model["stages"][0] for model in cell["models"]]
-        if any(stage["outcome"] != Outcome.OK for stage in stages):
-            continue
-        found[cell["id"]] = Cost(
-            wall_s=costs.total([stage["wall_s"] for stage in stages]),
-            cpu_s=costs.total([stage["cpu_s"] for stage in stages]),
-            peak_rss_bytes=costs.peak([stage["peak_rss_bytes"] for stage in stages]),
-            peak_device_bytes=costs.peak([stage["peak_device_bytes"] for stage in stages]),
-            artifact_bytes=costs.total([model["artifact_bytes"] for model in cell["models"]]),
-        )
+        own = [model["stages"][0] for model in cell["models"]]
+        artifact = costs.total([model["artifact_bytes"] for model in cell["models"]])
+        plan = next((stage["cost"]["setting"]["plan"] for stage in own if stage["cost"]), "tuned")
+        arm = [model["as_published"] for model in cell["models"]]
+        measured = [stage for stage in arm if stage is not None]
+        readings = {plan: _cost(own, artifact)}  # first: its artifact counts
+        if plan != "published":
+            readings["published"] = _cost(measured, None) if measured else Cost(lacks=_NO_ARM)
+        if plan != "tuned":
+            readings["tuned"] = Cost(lacks=_NOT_TUNED)
+        found[cell["id"]] = readings
     return found
+
+
+def _cost(stages: Sequence[StageEntry], artifact_bytes: float | None) -> Cost:
+    """The cost of some trainings together; of one that did not end well nothing is known."""
+    if any(stage["outcome"] != Outcome.OK for stage in stages):
+        return Cost(lacks={"": str(rates.of(stages))})
+    found = rates.of(stages)
+    peaks = Cost(
+        peak_rss_bytes=costs.peak([stage["peak_rss_bytes"] for stage in stages]),
+        peak_device_bytes=costs.peak([stage["peak_device_bytes"] for stage in stages]),
+        artifact_bytes=artifact_bytes,
+    )
+    if isinstance(found, str):
+        return dataclasses.replace(peaks, lacks={"time": found, "energy": found})
+    return dataclasses.replace(
+        peaks,
+        wall_s_per_mtoken=found.seconds if found.gpu else None,
+        cpu_s_per_mtoken=None if found.gpu else found.seconds,
+        energy_j_per_mtoken=found.joules,
+        setting=found.setting + (", launch-bound" if found.launch_bound else ""),
+        lacks=found.lacks,
+    )
 
 
 def as_json(verdicts: Iterable[Verdict], variant: Variant = "corrected") -> list[dict[str, Any]]:
@@ -134,6 +165,7 @@ def _evidence(row: Evidence) -> dict[str, Any]:
         "decides": row.decides,
         "verdict": row.finding.ruling.value if row.decides else None,
         "reason": row.finding.reason,
+        "reading": row.reading,
         "p_contradicted": row.finding.p,
     }
 
@@ -204,6 +236,7 @@ def _cell(verdict: Verdict | None, notes: scoreboard.Notes) -> Cell:
         return Cell("")
     # A whole claim's note would repeat those of its parts.
     lacking = [row for row in verdict.evidence if row.finding.ruling is Ruling.NOT_RUN]
+    lacking = [row for row in lacking if row.decides]
     reasons = dict.fromkeys(row.finding.reason for row in lacking) if not verdict.whole else ()
     note = notes.number(_sentence("; ".join(reasons))) if reasons else None
     return Cell(verdict.verdict.value, best=verdict.whole, note=note)
@@ -239,7 +272,8 @@ def _name(name: str, row: Evidence) -> str:
 
 def _place(row: Evidence) -> str:
     if row.metric in _COSTS:
-        return _COSTS[row.metric][0]
+        reading = "" if row.reading is None else f", {READINGS[row.reading]}"
+        return f"{_COSTS[row.metric][0]}{reading}"
     label = _QUANTITIES[row.metric].label if row.metric in _QUANTITIES else _key(row).label
     return f"{LANGUAGES.get(str(row.language), row.language)}: {label}"
 
@@ -273,5 +307,6 @@ def _row_cells(row: Evidence, names: Sequence[str]) -> Iterator[Cell]:
     limit = row.limit or 0.0
     yield Cell(f"{number(100 * limit, 0)} %" if costly else show(limit))
     yield Cell(f"{row.n}" + (f" ({row.lost} lost)" if row.lost else "") if row.n else "")
-    yield Cell(row.finding.ruling.value if row.decides else "shown only")
-    yield Cell(row.finding.reason if row.decides else "")
+    absent = row.finding.ruling is Ruling.NOT_RUN
+    yield Cell(row.finding.ruling.value if row.decides or absent else "shown only")
+    yield Cell(row.finding.reason if row.decides or absent else "")

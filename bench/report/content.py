@@ -50,7 +50,7 @@ def build(
                 *(note for name, note in results["notes"].items() if name.endswith("_s")),
                 reference.NO_COSTS,
             ),
-            (costs.cost_table(results, scores),),
+            (costs.cost_table(results, scores), costs.steady_table(results, scores)),
             costs.charts(results, scores, study.tasks),
         ),
         claims.of_study(verdicts, study),
@@ -194,7 +194,8 @@ def _all_stages(results: Results) -> Iterator[tuple[str, str | None, StageEntry]
     for cell in results["cells"]:
         for model in cell["models"]:
             name = cell["id"] if len(cell["models"]) == 1 else f"{cell['id']}/{model['id']}"
-            for stage in model["stages"]:
+            arm = model["as_published"]
+            for stage in (*model["stages"], *([] if arm is None else [arm])):
                 yield name, cell["id"], stage
 
 

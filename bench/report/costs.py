@@ -6,6 +6,7 @@ from collections.abc import Callable, Sequence
 
 from bench.analysis.comparisons import MIXTURE_LABELS
 from bench.records import Outcome, series
+from bench.report import rates
 from bench.report.document import Cell, Chart, Column, Group, Panel, Point, Row, Table
 from bench.report.labels import BASE, LABELS, count, mebibytes, number, seconds
 from bench.report.results import ModelEntry, Results, StageEntry
@@ -14,15 +15,17 @@ from bench.report.scoreboard import Notes, Scores, mean_similarity
 _COLUMNS = (
     "wall s",
     "CPU s",
+    "eval s",
+    "save s",
     "token slots",
     "tokens real",
     "tokens trained",
-    "trained / CPU s",
     "RSS MiB",
     "device MiB",
     "weights MiB",
 )
 _NOT_MEASURED = "not measured"
+_BASES = {"4-bit": "4-bit", "dequantised": "copy", "full": "trained"}
 
 
 def learning_stages(
@@ -94,9 +97,13 @@ def _cost_cells(results: Results, method: str, size: str, notes: Notes) -> tuple
         return notes.null(why) if value is None else Cell(show(value))
 
     tokens = [stage["tokens"] for stage in stages]
-    trained = total([entry and entry["trained"] for entry in tokens])
-    cpu_s = total([stage["cpu_s"] for stage in stages])
-    rate = trained / cpu_s if trained and cpu_s else None
+
+    def spent(name: str) -> Cell:
+        if method == BASE:
+            return Cell("")
+        costs = [stage["cost"] for stage in stages]
+        return cell(total([one["train_s"][name] if one else None for one in costs]), seconds)
+
     device = peak([stage["peak_device_bytes"] for stage in stages])
     if device is None and "peak_device_bytes" in results["notes"]:
         device_cell = Cell(results["notes"]["peak_device_bytes"])
@@ -104,14 +111,88 @@ def _cost_cells(results: Results, method: str, size: str, notes: Notes) -> tuple
         device_cell = cell(device, mebibytes)
     return (
         cell(total([stage["wall_s"] for stage in stages]), seconds),
-        cell(cpu_s, seconds),
+        cell(total([stage["cpu_s"] for stage in stages]), seconds),
+        spent("evaluate"),
+        spent("save"),
         cell(total([entry and entry["processed"] for entry in tokens]), count),
         cell(total([entry and entry["real"] for entry in tokens]), count),
-        cell(trained, count),
-        cell(rate, count),
+        cell(total([entry and entry["trained"] for entry in tokens]), count),
         cell(peak([stage["peak_rss_bytes"] for stage in stages]), mebibytes),
         device_cell,
         cell(total([artifact for _, artifact in pairs]), mebibytes),
+    )
+
+
+_STEADY = ("rows at once", "step s", "slots / s", "real / s", "trained / s")
+_STEADY_LAST = ("MFU %", "kJ / Mtoken", "base", "base MiB", "peak MiB")
+LAUNCHES = "launch-bound: the device waited for operations to be started; no figure of its speed"
+
+
+def steady_table(results: Results, scores: Scores) -> Table:
+    """What steady steps cost, under each setting that was measured."""
+    notes = Notes()
+    groups = []
+    for size in scores.sizes:
+        rows = []
+        for method in scores.methods:
+            own = [stage for stage, _ in learning_stages(results, method, size)]
+            if method == BASE or not own or (method, size) not in scores.entries:
+                continue
+            plan = next((one["cost"]["setting"]["plan"] for one in own if one["cost"]), "tuned")
+            rows.append(_steady_row(f"{LABELS[method]} {plan}", own, notes))
+            if arm := published_stages(results, method, size):
+                rows.append(_steady_row(f"{LABELS[method]} published", arm, notes))
+        groups.append(Group(size, tuple(rows)))
+    unit = "CPU s" if "peak_device_bytes" in results["notes"] else "GPU s"
+    columns = [name.replace("/ s", f"/ {unit}") for name in (*_STEADY, *_STEADY_LAST)]
+    return Table(
+        "Steady steps of training",
+        tuple(Column(label) for label in columns),
+        tuple(groups),
+        "Without loading, warm-up, evaluation and saving. published: the study's micro-batches, "
+        "loss and 4-bit weights; tuned: the same mathematics as this study has it set. Step: of "
+        f"a median step, in {unit}. Slots, real, trained: tokens as above. MFU: operations of "
+        "forward and backward against the device's peak. base: how the frozen weights lie in "
+        "memory (4-bit, or a dequantised copy), with the MiB of all weights there.",
+        notes.lines,
+    )
+
+
+def published_stages(results: Results, method: str, size: str) -> list[StageEntry]:
+    """The stages that measured a method at a size as published; empty without such an arm."""
+    models = [
+        model
+        for cell in results["cells"]
+        if series(cell["id"], cell["method"], cell["size"]) == method and cell["size"] == size
+        for model in cell["models"]
+    ]
+    return [stage for model in models if (stage := model["as_published"]) is not None]
+
+
+def _steady_row(label: str, stages: Sequence[StageEntry], notes: Notes) -> Row:
+    found = rates.of(stages)
+    if isinstance(found, str):
+        return Row(label, tuple(notes.null(found) for _ in (*_STEADY, *_STEADY_LAST)))
+
+    def lacking(name: str) -> Cell:
+        why = found.lacks.get(name, _NOT_MEASURED)
+        return Cell(why) if why == "no GPU" else notes.null(why)
+
+    memory = "peak_device_bytes" if found.gpu else "peak_rss_bytes"
+    highest = peak([stage[memory] for stage in stages])  # type: ignore[literal-required]
+    mark = notes.number(LAUNCHES) if found.launch_bound else None
+    return Row(
+        label,
+        (
+            Cell(", ".join(map(str, found.micro_rows))),
+            Cell(number(found.step_s, 3 if found.step_s < 1 else 2), note=mark),
+            *(Cell(count(found.per_s[name])) for name in ("processed", "real", "trained")),
+            lacking("mfu") if found.mfu is None else Cell(number(100 * found.mfu, 1)),
+            lacking("energy") if found.joules is None else Cell(number(found.joules / 1000, 1)),
+            Cell(_BASES[found.base]),
+            Cell(mebibytes(found.weight_bytes)),
+            notes.null(_NOT_MEASURED) if highest is None else Cell(mebibytes(highest)),
+        ),
     )
 
 
@@ -121,6 +202,12 @@ def summary(results: Results) -> str:
     entries = [stage for base in results["bases"] for stage in base["stages"]]
     entries += [
         stage for cell in results["cells"] for model in cell["models"] for stage in model["stages"]
+    ]
+    entries += [
+        model["as_published"]
+        for cell in results["cells"]
+        for model in cell["models"]
+        if model["as_published"] is not None
     ]
     for stage in entries:
         if stage["cpu_s"] is not None:

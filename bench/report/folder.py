@@ -13,7 +13,7 @@ import pandas as pd
 
 from bench.errors import DataError
 from bench.grid import changes
-from bench.grid.plan import SCORE, of_base, of_model
+from bench.grid.plan import SCORE, beside, of_base, of_model
 from bench.grid.store import PROVENANCES, RUN, Store
 from bench.grid.study import Study, expand
 from bench.records import TRACKS, Cell, Outcome, StageRecord, Track
@@ -49,7 +49,10 @@ def read(folder: Path, study: Study, keys: Mapping[str, str] | None = None) -> R
     store, cells = Store(folder), expand(study)
     owners = {f"bases/{base.name}": of_base(study) for base in study.sizes}
     for cell in cells:
-        owners |= {owner(cell, model.id): of_model(study, model.tasks) for model in cell.models}
+        owners |= {
+            owner(cell, model.id): (*of_model(study, model.tasks), *beside(study, cell))
+            for model in cell.models
+        }
     records, metrics, notes, score_folders = {}, {}, {}, {}
     for name, stages in owners.items():
         for stage in stages:

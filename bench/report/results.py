@@ -13,9 +13,9 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, TypedDict
 
-from bench.grid.plan import BASE, TRAIN, of_base, of_model
+from bench.grid.plan import BASE, TRAIN, beside, of_base, of_model
 from bench.grid.store import write_atomic, writing
-from bench.records import SCHEMA, Cell, Outcome, Phase
+from bench.records import SCHEMA, Cell, Outcome, Phase, StageRecord
 from bench.report import mixture
 from bench.report.folder import Run, owner
 
@@ -36,8 +36,30 @@ class TokenCounts(TypedDict):
     trained: int
 
 
+class CostEntry(TypedDict):
+    """What a training's record says of its cost, see ``bench.train.efficiency.cost``.
+
+    ``energy_j`` and ``utilisation`` are those of the whole training, evaluation and saving
+    among them; ``energy_way`` says where the joules come from, or why there are none.
+    """
+
+    setting: dict[str, Any]
+    weight_bytes: int
+    steady: dict[str, Any] | None
+    steady_reason: str | None
+    mfu: float | None
+    mfu_reason: str | None
+    train_s: dict[str, float]
+    energy_j: float | None
+    energy_way: str
+    utilisation: float | None
+
+
 class StageEntry(TypedDict):
-    """One stage of a model; ``reason`` is set unless the outcome is ok."""
+    """One stage of a model; ``reason`` is set unless the outcome is ok.
+
+    ``cost``: of a training; None where its record has none.
+    """
 
     name: str
     outcome: str
@@ -47,14 +69,20 @@ class StageEntry(TypedDict):
     peak_rss_bytes: int | None
     peak_device_bytes: int | None
     tokens: TokenCounts | None
+    cost: CostEntry | None
 
 
 class ModelEntry(TypedDict):
-    """One trained model of a cell. ``artifact_bytes``: its adapter or weights on disk."""
+    """One trained model of a cell. ``artifact_bytes``: its adapter or weights on disk.
+
+    ``as_published``: the training of a few steps that measures what the published setting
+    costs; None where the study has no such arm.
+    """
 
     id: str
     tasks: list[str]
     stages: list[StageEntry]
+    as_published: StageEntry | None
     artifact_bytes: int | None
 
 
@@ -117,6 +145,7 @@ def _cell(run: Run, cell: Cell, keys: Sequence[str]) -> CellEntry:
                 "id": model.id,
                 "tasks": list(model.tasks),
                 "stages": stages,
+                "as_published": next(iter(_stages(run, name, beside(run.study, cell))), None),
                 "artifact_bytes": _artifact_bytes(run, name, TRAIN),
             }
         )
@@ -170,6 +199,7 @@ def _stages(run: Run, name: str, stages: Sequence[str]) -> list[StageEntry]:
                         "real": record.tokens.real,
                         "trained": record.tokens.trained,
                     },
+                    "cost": _cost(record),
                 }
             )
             continue
@@ -185,9 +215,31 @@ def _stages(run: Run, name: str, stages: Sequence[str]) -> list[StageEntry]:
                 "peak_rss_bytes": None,
                 "peak_device_bytes": None,
                 "tokens": None,
+                "cost": None,
             }
         )
     return entries
+
+
+def _cost(record: StageRecord) -> CostEntry | None:
+    """What a training's record says of its cost; of other stages, and of older records, none."""
+    details = record.details
+    if "setting" not in details:
+        return None
+    phase = next((phase for phase in record.phases if phase.name == TRAIN), None)
+    use = None if phase is None else phase.device_use
+    return {
+        "setting": dict(details["setting"]),
+        "weight_bytes": details["weight_bytes"],
+        "steady": details["steady"],
+        "steady_reason": details["steady_reason"],
+        "mfu": details["mfu"],
+        "mfu_reason": details["mfu_reason"],
+        "train_s": dict(details["train_s"]),
+        "energy_j": None if use is None else use.energy_j,
+        "energy_way": "no GPU" if use is None else use.energy_way,
+        "utilisation": None if use is None else use.utilisation,
+    }
 
 
 def _artifact_bytes(run: Run, name: str, stage: str) -> int | None:

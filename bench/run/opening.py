@@ -8,13 +8,13 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path, PurePosixPath
 
 from bench.errors import DataError
-from bench.grid.plan import BASE, EMBED, GENERATE, SCORE, TRAIN
+from bench.grid.plan import BASE, EMBED, GENERATE, MEASURE, SCORE, TRAIN
 from bench.grid.store import PROVENANCES, RUN, STUDY
 from bench.grid.study import Study, expand, select
 from bench.records import Cell
 from bench.run import archives
 
-STAGES = (BASE, TRAIN, GENERATE, EMBED, SCORE)
+STAGES = (BASE, TRAIN, MEASURE, GENERATE, EMBED, SCORE)
 _OWNER = r"(?P<owner>bases/[^/]+|cells/[^/]+/[^/]+)"
 _PART = re.compile(rf"(?P<root>(?:.*?/)?){_OWNER}/(?P<stage>{'|'.join(STAGES)})/.+")
 _ABOUT = re.compile(rf"(?:.*/)?(?:{re.escape(RUN)}|{re.escape(STUDY)}|{PROVENANCES}/[^/]+\.json)")

@@ -53,12 +53,23 @@ def base(job: Job, work: Path, meter: Meter, progress: Progress) -> StageResult:
 
 
 def train(job: Job, work: Path, meter: Meter, progress: Progress) -> StageResult:
-    """Train one model; ``work/model`` holds its adapter or its weights.
+    """Train one model; ``work/model`` holds its adapter or its weights."""
+    result = _train(job, work, meter, progress)
+    return dataclasses.replace(result, artifact_bytes=_folder_bytes(work / MODEL))
 
-    On a GPU that runs out of memory the training goes on with a smaller micro-batch, where
-    the study leaves that open.
-    """
-    from bench.train import bases, fit, methods, microbatch
+
+def measure(job: Job, work: Path, meter: Meter, progress: Progress) -> StageResult:
+    """Train as published for a few steps, for what that costs; no model is kept."""
+    published = dataclasses.replace(job, study=job.study.as_published())
+    return _train(published, work, meter, progress, keep=False)
+
+
+def _train(
+    job: Job, work: Path, meter: Meter, progress: Progress, *, keep: bool = True
+) -> StageResult:
+    """Train; out of a GPU's memory, with a smaller micro-batch where the study leaves it open."""
+    from bench.data import architectures
+    from bench.train import bases, efficiency, fit, methods, microbatch
 
     assert job.method is not None
     training = job.study.training.of(job.tasks)
@@ -89,14 +100,15 @@ def train(job: Job, work: Path, meter: Meter, progress: Progress) -> StageResult
                 progress,
                 _similarity(job, training, rows, tokenizer),
                 one.setting,
+                keep=keep,
             )
         if one.failed:
             del model
             tried.append(one.failed)
     rows_per_step = methods.optimization(training, job.method).rows_per_step
+    shape = architectures.shape(job.study.base(job.size), _mirror(job))
     return StageResult(
         tokens=result.tokens,
-        artifact_bytes=_folder_bytes(work / MODEL),
         details={
             "steps": result.steps,
             "best_step": result.best_step,
@@ -108,6 +120,7 @@ def train(job: Job, work: Path, meter: Meter, progress: Progress) -> StageResult
             "types": bases.types(model),
             "micro_batch": {**one.setting.as_json(rows_per_step), "tried": tried},
             "data": counts,
+            **efficiency.cost(model, shape, training, job.method, result.timing),
         },
     )
 

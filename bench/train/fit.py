@@ -32,8 +32,9 @@ from bench.grid import batching
 from bench.grid.batching import Setting
 from bench.grid.study import Training
 from bench.records import Tokens
-from bench.train import attention, batches, graphs, kernels, loss, methods
+from bench.train import attention, batches, clock, graphs, kernels, loss, methods
 from bench.train.batches import Rows, collate, collate_joined
+from bench.train.clock import StepClock, Timing
 
 Progress = Callable[[int, int], None]
 #: The study's validation score (``bench.train.similarity``): arg-max ids and labels to 0..100.
@@ -62,13 +63,17 @@ class LossPoint:
 
 @dataclasses.dataclass(frozen=True, slots=True)
 class FitResult:
-    """What a training did. ``best_step`` is the step whose weights were kept."""
+    """What a training did. ``best_step`` is the step whose weights were kept.
+
+    Two results are equal if they trained the same, however long it took.
+    """
 
     tokens: Tokens
     losses: tuple[LossPoint, ...]
     best_step: int
     stopped_early: bool
     steps: int
+    timing: Timing = dataclasses.field(compare=False)
 
 
 def train(
@@ -82,6 +87,8 @@ def train(
     on_progress: Progress | None = None,
     similarity: Similarity | None = None,
     setting: Setting | None = None,
+    *,
+    keep: bool = True,
 ) -> FitResult:
     """Train ``model`` (as ``bases.load`` gives it) and save the result in ``work/model``.
 
@@ -101,6 +108,7 @@ def train(
         on_progress: called with (steps done, steps in all) after every optimizer step.
         similarity: needed where early stopping watches ``similarity``.
         setting: the micro-batch, where the study leaves it open; None: the study's own.
+        keep: False where only the cost of the training counts: nothing is saved.
 
     Raises:
         BenchError: early stopping without validation rows or without its metric.
@@ -113,8 +121,12 @@ def train(
     trainer, last = assemble(
         model, tokenizer, rows, training, method, seed, work, on_progress, similarity, setting
     )
+    if not keep:
+        trainer.args.set_save("no")
     trainer.train(resume_from_checkpoint=str(last) if last else None)
-    _save(trainer.model, tokenizer, work / "model", full=not methods.quantizes(method))
+    if keep:
+        with clock.of(trainer).span("save"):
+            _save(trainer.model, tokenizer, work / "model", full=not methods.quantizes(method))
     result = _result(trainer, rows["train"])
     shutil.rmtree(work / "checkpoints", ignore_errors=True)
     return result
@@ -307,7 +319,7 @@ class _Mark(TrainerCallback):  # type: ignore[misc]
 def _callbacks(training: Training, on_progress: Progress | None) -> list[TrainerCallback]:
     stopping = training.early_stopping
     early = [EarlyStoppingCallback(stopping.patience, stopping.threshold)] if stopping else []
-    return [*early, _Diverged(), _Mark(on_progress)]
+    return [*early, _Diverged(), _Mark(on_progress), StepClock()]  # the clock last: see there
 
 
 def last_checkpoint(folder: Path) -> Path | None:
@@ -393,14 +405,17 @@ def _result(trainer: Trainer, rows: PackedRows) -> FitResult:
     joined = trainer.data_collator is collate_joined
     if joined:  # what was left out of the batches was not computed
         processed = batches.joined_tokens(rows)
-        tokens = dataclasses.replace(rows.tokens, processed=processed)
-        rows = dataclasses.replace(rows, tokens=tokens)
+        rows = dataclasses.replace(
+            rows, tokens=dataclasses.replace(rows.tokens, processed=processed)
+        )
+    tokens = _seen(rows, trainer.args, state.global_step)
     return FitResult(
-        tokens=_seen(rows, trainer.args, state.global_step),
+        tokens=tokens,
         losses=points,
         best_step=best or state.global_step,
         stopped_early=stopped,
         steps=state.global_step,
+        timing=clock.of(trainer).timing(tokens, state.global_step),
     )
 
 

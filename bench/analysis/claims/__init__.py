@@ -14,10 +14,11 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 
 from bench.analysis.claims import evidence
 from bench.analysis.claims import rows as claimrows
-from bench.analysis.claims.evidence import Evidence, Ruling
+from bench.analysis.claims.costs import Cost, cost_rows
+from bench.analysis.claims.evidence import Evidence, Finding, Ruling
 from bench.analysis.claims.file import CLAIMS, Cheaper, Claim, HoldsAgainst, load
 from bench.analysis.claims.paired import Scores, Variant
-from bench.analysis.claims.rows import Cost, Grid
+from bench.analysis.claims.rows import Grid
 from bench.analysis.comparisons import METHOD_LABELS, Tables
 from bench.records import Cell, Track
 
@@ -57,7 +58,7 @@ def decide(
     claims: Sequence[Claim],
     cells: Sequence[Cell],
     tables: Tables,
-    costs: Mapping[str, Cost] | None = None,
+    costs: Mapping[str, Mapping[str, Cost]] | None = None,
     *,
     variant: Variant = "corrected",
     seed: int = 42,
@@ -65,7 +66,7 @@ def decide(
 ) -> tuple[Verdict, ...]:
     """The verdicts: each claim as a whole, followed by its parts.
 
-    ``costs`` by cell id; None where none are known. ``variant`` says which column of a
+    ``costs`` by cell id and reading; None where none are known. ``variant`` says which column of a
     metric is read where a table has both. ``unsound`` says by cell and track why its scores
     tell nothing of the model. A claim whose inputs are missing is "not run" with the reason.
 
@@ -87,7 +88,7 @@ def _verdicts(claim: Claim, grid: Grid) -> Iterator[Verdict]:
     """A claim as a whole, then its parts."""
     parts = list(_parts(claim, grid))
     rows = tuple(row for part in parts for row in part.evidence if row.decides)
-    ruling = evidence.together([row.finding for row in rows])
+    ruling = evidence.together([finding for _, finding in evidence.settled(rows)])
     reason = _summed(parts, ruling) if parts else f"not run: the grid has {_lacks(claim)}"
     yield _verdict(claim, (), claim.text, ruling, reason, rows)
     yield from parts
@@ -105,7 +106,7 @@ def _parts(claim: Claim, grid: Grid) -> Iterator[Verdict]:
         for size in grid.sizes:
             cells = grid.opponents(claim, size)
             if cells is not None:
-                rows = claimrows.cost_rows(claim, size, cells, grid)
+                rows = cost_rows(claim, size, cells, grid.costs)
                 yield _part(claim, None, size, list(rows))
     elif isinstance(claim, HoldsAgainst):
         for measure, size in itertools.product(claim.measures, grid.sizes):
@@ -122,9 +123,9 @@ def _parts(claim: Claim, grid: Grid) -> Iterator[Verdict]:
 def _part(claim: Claim, task: str | None, size: str | None, rows: Sequence[Evidence]) -> Verdict:
     """The verdict of one part, with the reasons of the rows that made it."""
     place = [name for name in (task, size) if name is not None]
-    deciding = [row for row in rows if row.decides]
-    ruling = evidence.together([row.finding for row in deciding])
-    reason = _reason(deciding, ruling)
+    settled = evidence.settled(rows)
+    ruling = evidence.together([finding for _, finding in settled])
+    reason = _reason(settled, ruling)
     text = f"{claim.text}: {' at '.join(place)}"
     return _verdict(claim, (task, size), text, ruling, reason, rows)
 
@@ -153,14 +154,14 @@ def _verdict(
     )
 
 
-def _reason(rows: Sequence[Evidence], ruling: Ruling) -> str:
-    """Why rows together have a ruling: the reasons of those that speak for it, once each."""
-    telling = [row for row in rows if row.finding.ruling is ruling]
+def _reason(rows: Sequence[tuple[str, Finding]], ruling: Ruling) -> str:
+    """Why findings together have a ruling: the reasons of those that speak for it, once each."""
+    telling = [row for row in rows if row[1].ruling is ruling]
     if not telling or ruling is Ruling.INCONCLUSIVE:
-        telling = [row for row in rows if row.finding.ruling is not Ruling.SUPPORTED]
+        telling = [row for row in rows if row[1].ruling is not Ruling.SUPPORTED]
     places: dict[str, list[str]] = {}
-    for row in telling:
-        places.setdefault(row.finding.reason, []).append(row.place)
+    for place, finding in telling:
+        places.setdefault(finding.reason, []).append(place)
     if ruling is Ruling.NOT_RUN:
         return f"not run: {'; '.join(places)}"
     if len(places) == 1 and len(telling) == len(rows):
@@ -174,7 +175,7 @@ def _summed(parts: Sequence[Verdict], ruling: Ruling) -> str:
     if counts[ruling] == len(parts) and len({part.reason for part in parts}) == 1:
         return parts[0].reason
     told = [f"{counts[Ruling.SUPPORTED]} of {len(parts)} parts supported"]
-    for verdict in (Ruling.CONTRADICTED, Ruling.INCONCLUSIVE, Ruling.NOT_RUN):
+    for verdict in (Ruling.CONTRADICTED, Ruling.DEPENDS, Ruling.INCONCLUSIVE, Ruling.NOT_RUN):
         names = [part.id.partition("/")[2] for part in parts if part.verdict is verdict]
         if names:
             told.append(f"{len(names)} {verdict} ({', '.join(names)})")

@@ -29,7 +29,12 @@ class Ruling(StrEnum):
     SUPPORTED = "supported"
     CONTRADICTED = "contradicted"
     INCONCLUSIVE = "inconclusive"
+    DEPENDS = "depends on the setting"
     NOT_RUN = "not run"
+
+
+#: The settings under which costs are measured, and how people read them.
+READINGS: Mapping[str, str] = {"published": "as published", "tuned": "at its best setting"}
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
@@ -49,7 +54,8 @@ class Evidence:
     ``difference`` with its 95 % interval is the claim's side minus the other over ``n`` paired
     problems; of costs it is the share by which the claim's side exceeds the other.
     ``limit`` is the margin or tolerance. ``lost`` problems lack a partner or a value. What
-    only illustrates has ``decides`` False and no ruling of its own.
+    only illustrates has ``decides`` False and no ruling of its own. ``reading`` is the setting
+    under which a cost was measured, None where that makes no difference to it.
     """
 
     task: str | None
@@ -66,6 +72,7 @@ class Evidence:
     lost: int
     decides: bool
     finding: Finding
+    reading: str | None = None
 
     @property
     def place(self) -> str:
@@ -161,12 +168,46 @@ def cheaper(value: float, other: float, tolerance: float) -> Finding:
     return Finding(Ruling.INCONCLUSIVE, f"{told}: within the tolerance")
 
 
+def agreed(readings: Mapping[str, Finding]) -> Finding:
+    """What the readings of one cost say together: a ruling only where all of them have it.
+
+    ``readings`` by setting. Where one was not run, the others alone decide nothing.
+    """
+    rulings = {finding.ruling for finding in readings.values()}
+    told = "; ".join(
+        f"{READINGS[name]}: {'not run: ' * (one.ruling is Ruling.NOT_RUN)}{one.reason}"
+        for name, one in readings.items()
+    )
+    if rulings == {Ruling.NOT_RUN}:
+        return Finding(
+            Ruling.NOT_RUN, "; ".join(dict.fromkeys(f.reason for f in readings.values()))
+        )
+    if len(rulings) == 1:
+        return Finding(rulings.pop(), told)
+    return Finding(Ruling.INCONCLUSIVE if Ruling.NOT_RUN in rulings else Ruling.DEPENDS, told)
+
+
+def settled(rows: Sequence[Evidence]) -> list[tuple[str, Finding]]:
+    """The place and finding of each row that decides; the readings of one cost as one."""
+    found: list[tuple[str, Finding]] = []
+    readings: dict[tuple[str, str | None], dict[str, Finding]] = {}
+    places: dict[tuple[str, str | None], str] = {}
+    for row in rows:
+        if row.decides and row.reading is None:
+            found.append((row.place, row.finding))
+        elif row.decides and row.reading is not None:
+            readings.setdefault((row.metric, row.size), {})[row.reading] = row.finding
+            places[row.metric, row.size] = row.place
+    return found + [(places[key], agreed(of)) for key, of in readings.items()]
+
+
 def together(findings: Sequence[Finding]) -> Ruling:
     """The ruling over several findings that a claim asserts all at once.
 
     Supported only if all are (an intersection-union test: no adjustment is due). Contradicted
     if one is; where there are several, one whose p-value is below 2.5 % after Holm, since of
-    many true parts some seem contradicted by chance. Not run only if none was.
+    many true parts some seem contradicted by chance. Not run only if none was; else it depends
+    on the setting if a finding does.
     """
     rulings = [finding.ruling for finding in findings]
     if not rulings or all(ruling is Ruling.NOT_RUN for ruling in rulings):
@@ -181,7 +222,7 @@ def together(findings: Sequence[Finding]) -> Ruling:
             len(tested) == 1 or finding.p is None or (p or 0.0) < (1 - CONFIDENCE) / 2
         ):
             return Ruling.CONTRADICTED
-    return Ruling.INCONCLUSIVE
+    return Ruling.DEPENDS if Ruling.DEPENDS in rulings else Ruling.INCONCLUSIVE
 
 
 def contrast_weights(sizes: int) -> Floats:

@@ -18,7 +18,7 @@ from bench.records import METHODS, TASKS
 CLAIMS = Path(__file__).parents[2] / "studies" / "claims.toml"
 
 LANGUAGES = ("python", "java", "csharp")
-COSTS = ("time", "memory", "artifact")
+COSTS = ("time", "energy", "memory", "artifact")
 DIRECTIONS = ("rises", "falls")
 QUANTITIES = ("balance", "issues")
 

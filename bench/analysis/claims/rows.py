@@ -9,6 +9,7 @@ from collections.abc import Iterator, Mapping, Sequence
 import pandas as pd
 
 from bench.analysis.claims import evidence
+from bench.analysis.claims.costs import Cost
 from bench.analysis.claims.evidence import Evidence, Finding, Ruling
 from bench.analysis.claims.file import Cheaper, HoldsAgainst, Measure, SmallerKeep, Trend
 from bench.analysis.claims.paired import Paired, Scores, absent, pair
@@ -16,26 +17,13 @@ from bench.analysis.comparisons import METHOD_LABELS
 from bench.analysis.statistics import Floats, Interval
 from bench.records import TRACKS, Cell, Track
 
-NO_COSTS = "no GPU, time or memory figure is published anywhere"
-
-
-@dataclasses.dataclass(frozen=True, slots=True)
-class Cost:
-    """What training a cell cost: its models summed, its memory the highest peak."""
-
-    wall_s: float | None = None
-    cpu_s: float | None = None
-    peak_rss_bytes: float | None = None
-    peak_device_bytes: float | None = None
-    artifact_bytes: float | None = None
-
 
 @dataclasses.dataclass(frozen=True, slots=True)
 class Grid:
     """What the rows are made of: ``cells`` by method and size, ``sizes`` ascending."""
 
     scores: Scores
-    costs: Mapping[str, Cost] | None
+    costs: Mapping[str, Mapping[str, Cost]] | None
     cells: Mapping[tuple[str, str], Cell]
     sizes: tuple[str, ...]
     seed: int
@@ -101,49 +89,6 @@ def size_rows(claim: Trend | SmallerKeep, measure: Measure, grid: Grid) -> Itera
             else:
                 for row in _kept_rows(measure, name, track, means, cells, grid):
                     yield _told(row, beside)
-
-
-def cost_rows(
-    claim: Cheaper, size: str, cells: tuple[Cell, Cell], grid: Grid
-) -> Iterator[Evidence]:
-    """A row per quantity: seconds and device memory of a GPU where both cells used one."""
-    found = {cell.id: (grid.costs or {}).get(cell.id, Cost()) for cell in cells}
-    device = all(cost.peak_device_bytes is not None for cost in found.values())
-    columns = {
-        "time": "wall_s" if device else "cpu_s",
-        "memory": "peak_device_bytes" if device else "peak_rss_bytes",
-        "artifact": "artifact_bytes",
-    }
-    for quantity in claim.quantities:
-        column = columns[quantity.name]
-        costs = {name: getattr(cost, column) for name, cost in found.items()}
-        values = {name: float(cost) for name, cost in costs.items() if cost is not None}
-        ratio = None
-        if grid.costs is None:
-            finding = Finding(Ruling.NOT_RUN, NO_COSTS)
-        elif len(values) < len(costs):
-            lacking = ", ".join(name for name in costs if name not in values)
-            finding = Finding(Ruling.NOT_RUN, f"{quantity.name} of {lacking} is not measured")
-        else:
-            value, other = (values[cell.id] for cell in cells)
-            finding = evidence.cheaper(value, other, quantity.tolerance)
-            ratio = value / other - 1 if other > 0 else None
-        yield Evidence(
-            task=None,
-            language=None,
-            size=size,
-            metric=column,
-            cells=tuple(costs),
-            values=values,
-            difference=ratio,
-            low=None,
-            high=None,
-            limit=quantity.tolerance,
-            n=0,
-            lost=0,
-            decides=True,
-            finding=finding,
-        )
 
 
 def _tracks(measure: Measure) -> list[Track]:
