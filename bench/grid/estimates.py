@@ -15,6 +15,7 @@ from bench import costs
 from bench.costs import Shape
 from bench.grid import analytic, durations, nearest
 from bench.grid.devices import Machine
+from bench.grid.durations import Asked
 from bench.grid.nearest import Match, ShapeOf, Work
 from bench.grid.plan import BASE, EMBED, GENERATE, SCORE, TRAIN, Amounts, PlannedStage
 from bench.grid.recorded import Run
@@ -157,13 +158,14 @@ class _Estimator:
                 return Figure(None, "rows of text are known once they are packed")
             fit = analytic.fit(self._study, stage.method, stage.tasks)
             took = durations.training_time(shape, fit, work.tokens, device.limits)
-        elif work.prompts:
-            took = analytic.answering_time(
-                self._study, stage.method, shape, work.prompts, device.limits
-            )
-        else:
+            return Figure(took.seconds / 3600, _at(took.utilisation))
+        asked, basis = _asked(self._study, self._amounts(self._study), stage.tasks)
+        if not asked:
             return Figure(None, "the suites' problems are not here")
-        return Figure(took.seconds / 3600, _at(took.utilisation))
+        took = analytic.answering_time(
+            self._study, stage.method, shape, asked, device.limits, device.memory_bytes
+        )
+        return Figure(took.seconds / 3600, f"{_at(took.utilisation)}, {basis}")
 
     def _memory(self, stage: PlannedStage, found: Match | None, *, gpu: bool) -> Figure:
         if not gpu:
@@ -176,8 +178,16 @@ class _Estimator:
         if stage.stage == TRAIN:
             fit = analytic.fit(self._study, stage.method, stage.tasks)
             return Figure(costs.training_memory(shape, fit).total, ANALYTIC)
-        most = max(self._study.decoding.new_tokens[task] for task in stage.tasks)
-        return Figure(analytic.answering_bytes(self._study, stage.method, shape, most), ANALYTIC)
+        device = self._machine.gpu
+        size = analytic.answering_bytes(
+            self._study,
+            stage.method,
+            shape,
+            _asked(self._study, self._amounts(self._study), stage.tasks)[0]
+            or analytic.unknown_prompts(self._study, stage.tasks),
+            device.memory_bytes if device else None,
+        )
+        return Figure(size, ANALYTIC)
 
     def _process(self, stage: PlannedStage, found: Match) -> Figure:
         """The memory of a recorded stage's processes, and what a larger micro-batch adds to it."""
@@ -223,6 +233,35 @@ def _prompts(study: Study, amounts: Amounts, tasks: Sequence[str]) -> dict[int, 
                 new = study.decoding.new_tokens[task]
                 found[new] = found.get(new, 0) + count
     return found
+
+
+#: What the hours of generation rest on: whether references tell how long answers will be.
+_AS_REFERENCES = "answers as long as the references"
+_UP_TO_THE_LIMIT = "answers up to their limit"
+
+
+def _asked(study: Study, amounts: Amounts, tasks: Sequence[str]) -> tuple[list[Asked], str]:
+    """The prompts of some tasks by suite and track, and what their answers' lengths rest on."""
+    found, basis = [], _AS_REFERENCES
+    for suite in amounts.data["suites"]:
+        for track, count in (suite["problems"] or {}).items():
+            task = track.partition("/")[0]
+            if task not in tasks:
+                continue
+            new, its = study.decoding.new_tokens[task], suite["lengths"][track]
+            found.append(
+                Asked(
+                    count,
+                    its["prompt_mean"],
+                    its["prompt_longest"],
+                    new,
+                    min(new, its["answer_mean"] or new),
+                    min(new, its["answer_longest"] or new),
+                )
+            )
+            if its["answer_mean"] is None:
+                basis = _UP_TO_THE_LIMIT
+    return found, basis
 
 
 def _not_recorded(stage: PlannedStage) -> Figure:

@@ -21,12 +21,8 @@ from bench.grid.nearest import RECORDED, ShapeOf
 from bench.grid.plan import GENERATE, TRAIN, PlannedStage
 from bench.grid.study import HubBase, Study
 
-#: What the driver and an allocator's unused rest take of a device, beside the tensors.
-_DEVICE_RESERVE = 1.5e9
 #: An estimate may be off by so much of itself: a sure problem lies beyond, a warning within.
 _MARGIN = 0.15
-#: The share of a device's memory that fragments.
-_UNUSABLE = 0.1
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
@@ -117,10 +113,10 @@ def _device(
     by_id = {one.id: one for one in planned}
     found = []
     for place, one in largest.items():
-        needed = _bytes(one) + _DEVICE_RESERVE
+        needed = _bytes(one) + costs.DEVICE_RESERVE_BYTES
         # An allocator does not fill a device to the last byte; what was measured has its share.
         measured = one.memory.basis == RECORDED
-        if needed <= gpu.memory_bytes * (1 if measured else 1 - _UNUSABLE):
+        if needed <= gpu.memory_bytes * (1 if measured else 1 - costs.UNUSABLE):
             continue
         sure = needed > gpu.memory_bytes * (1 + _MARGIN)
         what = (
@@ -130,7 +126,7 @@ def _device(
         shape = shape_of(study.base(one.size))
         ways: list[str] = []
         if isinstance(shape, Shape):
-            room = gpu.memory_bytes * (1 - _UNUSABLE) - _DEVICE_RESERVE
+            room = costs.usable_bytes(gpu.memory_bytes)
             ways = [way for way, size in less(study, by_id[one.id], shape) if size <= room]
         way = f"in the study, {ways[0]}; or leave" if ways else "leave"
         found.append(Problem(sure, what, f"{way} it out with --cells, or take a larger GPU"))
@@ -143,23 +139,7 @@ def less(study: Study, stage: PlannedStage, shape: Shape) -> list[tuple[str, int
     The mathematics of a training stays the same with each; of answers, up to a rounding.
     """
     if stage.stage != TRAIN:
-        rows = study.decoding.batch_rows
-        most = max(study.decoding.new_tokens[task] for task in stage.tasks)
-        fewer = [rows // 2**power for power in range(1, rows.bit_length())]
-        return [
-            (
-                f"decoding.batch_rows = {count} (now {rows})",
-                analytic.answering_bytes(
-                    study.model_copy(
-                        update={"decoding": study.decoding.model_copy(update={"batch_rows": count})}
-                    ),
-                    stage.method,
-                    shape,
-                    most,
-                ),
-            )
-            for count in fewer
-        ]
+        return _fewer_rows(study, stage, shape)
     fit = analytic.fit(study, stage.method, stage.tasks)
     table = "full" if fit.lora is None else "qlora"
     changes: list[tuple[str, dict[str, Any]]] = []
@@ -182,6 +162,19 @@ def less(study: Study, stage: PlannedStage, shape: Shape) -> list[tuple[str, int
     return found
 
 
+def _fewer_rows(study: Study, stage: PlannedStage, shape: Shape) -> list[tuple[str, int]]:
+    """Smaller batches of answers, and what the longest prompts then take."""
+    rows = study.decoding.batch_rows
+    asked = analytic.unknown_prompts(study, stage.tasks)
+    found = []
+    for count in (rows // 2**power for power in range(1, rows.bit_length())):
+        decoding = study.decoding.model_copy(update={"batch_rows": count})
+        smaller = study.model_copy(update={"decoding": decoding})
+        size = analytic.answering_bytes(smaller, stage.method, shape, asked, None)
+        found.append((f"decoding.batch_rows = {count} (now {rows})", size))
+    return found
+
+
 def _at_once(machine: Machine, stages: Sequence[StageEstimate], jobs: int) -> list[Problem]:
     """Stages that fit alone and not together."""
     limits = [(False, "memory", machine.memory_bytes)]
@@ -201,7 +194,7 @@ def _at_once(machine: Machine, stages: Sequence[StageEstimate], jobs: int) -> li
 
 def _largest(stages: Sequence[StageEstimate], count: int, *, gpu: bool) -> float:
     """The memory of the largest stages together, each with what a process takes of a device."""
-    reserve = _DEVICE_RESERVE if gpu else 0.0
+    reserve = costs.DEVICE_RESERVE_BYTES if gpu else 0.0
     return sum(heapq.nlargest(count, (_bytes(one) + reserve for one in stages if one.gpu == gpu)))
 
 
