@@ -10,6 +10,7 @@ import torch
 
 from bench.errors import BenchError
 from bench.generate import batches, decode, engines
+from bench.generate.cache import grouped_attention
 from bench.generate.extract import extract
 from bench.generate.greedy import greedy, slots_computed
 from bench.grid.study import Decoding
@@ -348,3 +349,113 @@ def test_a_prompt_is_cut_at_its_end_and_answered_by_its_own_rules(stopping, tmp_
     # A resumed run finds that line again.
     again, _ = answers(stopping, [shouted], out=tmp_path / "out.jsonl")
     assert again == lines
+
+
+def out_of_memory_above(of, rows):
+    """A model whose device has memory for so many rows at once; and what it was asked."""
+    asked = []
+
+    def refuse(module, args, kwargs):
+        asked.append(len(kwargs["input_ids"]))
+        if len(kwargs["input_ids"]) > rows:
+            raise torch.OutOfMemoryError("out of memory")
+
+    return of.register_forward_pre_hook(refuse, with_kwargs=True), asked
+
+
+@pytest.mark.parametrize(("fits", "parts"), [(3, 2), (1, 4)])
+def test_out_of_memory_halves_a_batch_and_those_after_it(
+    stopping, undisturbed, tmp_path, fits, parts
+):
+    out = tmp_path / "out.jsonl"
+    first, _ = kill_after(1)
+    with pytest.raises(Killed):
+        answered(stopping, out=out, progress=first)
+    hook, asked = out_of_memory_above(stopping, fits)
+    try:
+        found = answered(stopping, out=out)
+    finally:
+        hook.remove()
+    assert out.read_bytes() == undisturbed[0]
+    assert found.batches["halved"][-1] == {"batch": 1, "parts": parts}
+    assert sum(rows > fits for rows in asked) == len(found.batches["halved"])
+    # A later run counts the same tokens from the lengths alone.
+    again = answered(stopping, out=out)
+    assert (again.tokens, again.batches) == (found.tokens, found.batches)
+
+
+def test_a_single_row_that_does_not_fit_ends_the_run(stopping, tmp_path):
+    hook, _ = out_of_memory_above(stopping, 0)
+    try:
+        with pytest.raises(torch.OutOfMemoryError):
+            answered(stopping, out=tmp_path / "out.jsonl")
+    finally:
+        hook.remove()
+
+
+def test_a_run_goes_on_with_the_token_budget_that_it_began_with(stopping, tmp_path):
+    decoding = DECODING.model_copy(update={"batch_tokens": "auto"})
+    out = tmp_path / "out.jsonl"
+    first, _ = kill_after(2)
+    with pytest.raises(Killed):
+        answered(stopping, decoding=decoding, out=out, progress=first, budget=lambda _: 60)
+    before = out.read_bytes()
+    found = answered(stopping, decoding=decoding, out=out, budget=lambda _: 10_000)
+    assert found.batches["batch_tokens"] == 60
+    assert out.read_bytes().startswith(before)
+    assert found.batches["count"] == len(planned(batch_tokens=60))
+    fresh = answered(
+        stopping, decoding=decoding, out=tmp_path / "new.jsonl", budget=lambda _: 10_000
+    )
+    assert fresh.batches["batch_tokens"] == 10_000
+
+
+@pytest.mark.parametrize("prefill_tokens", [1, 30, 61, 10_000])
+def test_prompts_read_in_parts_are_answered_alike(stopping, prefill_tokens):
+    ids, limits = encoded(range(9)), [14, 3, 14, 9, 14, 14, 2, 14, 5]
+    whole = greedy(stopping, ids, limits, stops(), 0)
+    with Slots(stopping) as slots:
+        assert greedy(stopping, ids, limits, stops(), 0, prefill_tokens) == whole
+    lengths = [len(row) for row in ids], [len(row) for row in whole]
+    assert slots_computed(*lengths, prefill_tokens) == slots.count
+
+
+def test_heads_that_share_keys_are_attended_as_transformers_does():
+    torch.manual_seed(0)
+    query, (key, value) = torch.randn(3, 6, 1, 8), torch.randn(2, 3, 2, 11, 8)
+    bias = torch.zeros(3, 1, 1, 11)
+    bias[1, ..., :4] = -torch.inf
+    found, _ = grouped_attention(None, query, key, value, bias, scaling=0.3)
+    repeated = [one.repeat_interleave(3, dim=1) for one in (key, value)]
+    wanted = torch.nn.functional.scaled_dot_product_attention(
+        query, *repeated, attn_mask=bias, scale=0.3
+    )
+    torch.testing.assert_close(found, wanted.transpose(1, 2))
+
+
+def test_a_few_answers_are_written_again_alone(stopping, tmp_path):
+    out = tmp_path / "out.jsonl"
+    first, _ = kill_after(2)
+    with pytest.raises(Killed):
+        answered(stopping, out=out, progress=first)
+    found = answered(stopping, out=out)
+    engine = engines.Greedy(stopping, tokenizer())
+    assert found.sample.effect(engine) == {"checked": 3, "differing": 0, "first_token": None}
+
+    class Other(engines.Greedy):
+        def answer(self, ids, limits):
+            return [[*row[:1], -1] for row in super().answer(ids, limits)]
+
+    effect = found.sample.effect(Other(stopping, tokenizer()))
+    assert (effect["checked"], effect["differing"], effect["first_token"]) == (3, 3, 1)
+    assert answered(stopping, out=out).sample.effect(engine)["checked"] == 3
+    none = DECODING.model_copy(update={"check_rows": 0})
+    assert answered(stopping, decoding=none, out=out).sample.effect(engine) is None
+
+
+def test_answers_that_were_not_kept_are_told(stopping, tmp_path):
+    out = tmp_path / "out.jsonl"
+    answered(stopping, out=out)
+    out.with_suffix(".sample.jsonl").write_text("{torn\n")
+    effect = answered(stopping, out=out).sample.effect(engines.Greedy(stopping, tokenizer()))
+    assert effect == {"checked": 0, "differing": 0, "first_token": None, "missing": 3}

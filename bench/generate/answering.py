@@ -71,7 +71,7 @@ def load(
 def _vllm(
     study: Study, base: Path, adapter: Path | None, scratch: Path, details: dict[str, Any]
 ) -> Loaded:
-    """An engine of vLLM on the same weights: a 4-bit base is dequantised into a folder for it first."""
+    """An engine of vLLM on the same weights: a folder of dequantised ones for a 4-bit base."""
     engines.require_vllm()
     served, tokenizer = base, load_tokenizer(base)
     lora = None

@@ -6,6 +6,7 @@ another order, so that a near-tie may fall the other way: an engine is part of a
 
 from __future__ import annotations
 
+import dataclasses
 import importlib
 from collections.abc import Sequence
 from pathlib import Path
@@ -77,13 +78,18 @@ class Continuous:
         longest = max(len(row) + limit for row, limit in zip(ids, limits, strict=True))
         blocks = len(ids) * -(-longest // _BLOCK_TOKENS)
         # All explicit: by itself it takes nine tenths of the memory that is free, and asks the
-        # hub for attention kernels.
-        batching = ContinuousBatchingConfig(
-            page_size=_BLOCK_TOKENS,
-            num_blocks=max(_LEAST_BLOCKS, blocks),
-            max_batch_tokens=min(PREFILL_TOKENS, sum(map(len, ids))),
-            auto_switch_to_flash=False,
-        )
+        # hub for attention kernels. Older versions have other names and no such switch.
+        wanted: dict[str, Any] = {
+            "page_size": _BLOCK_TOKENS,
+            "block_size": _BLOCK_TOKENS,
+            "num_blocks": max(_LEAST_BLOCKS, blocks),
+            "max_batch_tokens": min(PREFILL_TOKENS, sum(map(len, ids))),
+            "auto_switch_to_flash": False,
+        }
+        names = {field.name for field in dataclasses.fields(ContinuousBatchingConfig)}
+        if "page_size" in names:
+            del wanted["block_size"]  # the old name of the same
+        batching = ContinuousBatchingConfig(**{k: v for k, v in wanted.items() if k in names})
         config = GenerationConfig(
             do_sample=False,
             max_new_tokens=max(limits),
@@ -106,6 +112,7 @@ class Continuous:
                 f"continuous batching failed: {why}",
                 hint='set decoding.engine = "greedy" in the study',
             )
+        assert [one.prompt_ids for one in found.values()] == [list(row) for row in ids]
         outputs = [list(one.generated_tokens) for one in found.values()]
         return [row[:limit] for row, limit in zip(outputs, limits, strict=True)]
 
