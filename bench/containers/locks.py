@@ -1,7 +1,7 @@
 """The locks: resolved anew from pyproject.toml and from Debian's archive, with hashes.
 
 ``venv.txt`` is the environment of ``.venv`` on any machine, without torch, which has a build
-per accelerator. ``run.txt`` and ``score.txt`` are what the images install of it, in the same
+per accelerator; ``vllm.txt`` one for the engine vLLM, which brings its own. ``run.txt`` and ``score.txt`` are what the images install of it, in the same
 versions; ``torch-cpu.txt`` and ``torch-cuda.txt`` are torch with what it brings. The images'
 locks allow one file a package, or two machines would build different images of one lock.
 """
@@ -97,6 +97,8 @@ def refresh(
     ):
         (folder / name).write_text(wheels.requirements(locked))
     _lock_cpu_build(folder)
+    vllm = ["--extra", "vllm", "--python-platform", _PLATFORM]
+    _compile([str(PROJECT), *vllm, *options, "--output-file", str(folder / "vllm.txt")], "")
     progress("resolving Debian packages")
     base = debian.resolve(debian.BASE)
     whole_debs = debian.resolve([*debian.BASE, *debian.SCORE])
