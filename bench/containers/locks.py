@@ -1,9 +1,10 @@
 """The locks: resolved anew from pyproject.toml and from Debian's archive, with hashes.
 
 ``venv.txt`` is the environment of ``.venv`` on any machine, without torch, which has a build
-per accelerator; ``vllm.txt`` one for the engine vLLM, which brings its own. ``run.txt`` and ``score.txt`` are what the images install of it, in the same
+per accelerator. ``run.txt`` and ``score.txt`` are what the images install of it, in the same
 versions; ``torch-cpu.txt`` and ``torch-cuda.txt`` are torch with what it brings. The images'
 locks allow one file a package, or two machines would build different images of one lock.
+``vllm.txt`` is another environment, for the engine vLLM, which brings its own torch.
 """
 
 from __future__ import annotations
