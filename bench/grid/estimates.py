@@ -238,11 +238,12 @@ def _prompts(study: Study, amounts: Amounts, tasks: Sequence[str]) -> dict[int, 
 #: What the hours of generation rest on: whether references tell how long answers will be.
 _AS_REFERENCES = "answers as long as the references"
 _UP_TO_THE_LIMIT = "answers up to their limit"
+_SOME_REFERENCES = f"{_AS_REFERENCES}, up to their limit where there are none"
 
 
 def _asked(study: Study, amounts: Amounts, tasks: Sequence[str]) -> tuple[list[Asked], str]:
     """The prompts of some tasks by suite and track, and what their answers' lengths rest on."""
-    found, basis = [], _AS_REFERENCES
+    found, referenced = [], set()
     for suite in amounts.data["suites"]:
         for track, count in (suite["problems"] or {}).items():
             task = track.partition("/")[0]
@@ -259,9 +260,10 @@ def _asked(study: Study, amounts: Amounts, tasks: Sequence[str]) -> tuple[list[A
                     min(new, its["answer_longest"] or new),
                 )
             )
-            if its["answer_mean"] is None:
-                basis = _UP_TO_THE_LIMIT
-    return found, basis
+            referenced.add(its["answer_mean"] is not None)
+    if len(referenced) == 2:
+        return found, _SOME_REFERENCES
+    return found, _AS_REFERENCES if True in referenced else _UP_TO_THE_LIMIT
 
 
 def _not_recorded(stage: PlannedStage) -> Figure:
