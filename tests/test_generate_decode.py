@@ -449,6 +449,10 @@ def test_a_few_answers_are_written_again_alone(stopping, tmp_path):
     effect = found.sample.effect(Other(stopping, tokenizer()))
     assert (effect["checked"], effect["differing"], effect["first_token"]) == (3, 3, 1)
     assert answered(stopping, out=out).sample.effect(engine)["checked"] == 3
+    at_once = tmp_path / "at_once.jsonl"
+    answered(stopping, out=at_once).sample.effect(engine)
+    sampled = [one.with_suffix(".sample.jsonl").read_bytes() for one in (out, at_once)]
+    assert sampled[0] == sampled[1]
     none = DECODING.model_copy(update={"check_rows": 0})
     assert answered(stopping, decoding=none, out=out).sample.effect(engine) is None
 

@@ -64,6 +64,7 @@ class Sample:
         if not self._chosen:
             return None
         kept = {tuple(one["key"]): one for one in self._kept() if tuple(one["key"]) in self._chosen}
+        self._rewrite([kept[key] for key in sorted(kept)])
         positions = []
         for done, one in enumerate(kept.values(), start=1):
             (alone,) = engine.answer([one["prompt_ids"]], [one["limit"]])
@@ -78,6 +79,12 @@ class Sample:
         }
         missing = len(self._chosen) - len(kept)
         return {**found, "missing": missing} if missing else found
+
+    def _rewrite(self, lines: Sequence[dict[str, Any]]) -> None:
+        """One line a prompt, in one order: the same file whether a run was killed or not."""
+        draft = self._path.with_suffix(".draft")
+        draft.write_text("".join(f"{json.dumps(one)}\n" for one in lines), encoding="utf-8")
+        draft.replace(self._path)
 
     def _kept(self) -> Iterator[dict[str, Any]]:
         """The lines of the file; the last may be torn, and one prompt may stand there twice."""
