@@ -14,6 +14,8 @@ import dataclasses
 NF4_BYTES = 1 / 2 + 1 / 64 + 4 / (64 * 256)
 #: Positions whose logits the loss holds at one time: ``bench.train.loss.CHUNK_ROWS``.
 CHUNK_ROWS = 2048
+#: Slots of prompts that ``bench.generate.greedy`` reads at once.
+PREFILL_TOKENS = 16_384
 #: bitsandbytes keeps the state of smaller tensors in fp32.
 _LEAST_8BIT = 4096
 #: An 8-bit moment with its fp32 scale for each 256 values; AdamW has two.
@@ -21,6 +23,9 @@ _ADAM_8BIT_BYTES = 2 * (1 + 4 / 256)
 _BF16, _FP32 = 2, 4
 #: Bytes of a logit in the stock loss: as it comes, in fp32, its logarithm, its gradient.
 _STOCK_LOGIT = 16
+#: What the driver and an allocator's unused rest take of a device, beside the tensors; and the
+#: share of a device's memory that fragments.
+DEVICE_RESERVE_BYTES, UNUSABLE = 1.5e9, 0.1
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
@@ -235,21 +240,67 @@ def kv_cache_bytes(shape: Shape, rows: int, tokens: int) -> int:
 
 
 def generation_memory(
-    shape: Shape, *, quantised: bool, rows: int, prompt_tokens: int, new_tokens: int
+    shape: Shape,
+    *,
+    quantised: bool,
+    rows: int,
+    prompt_tokens: int,
+    new_tokens: int,
+    lora: bool = False,
 ) -> Memory:
     """What a batch of ``rows`` answers holds: weights, cache, and the widest layer's work.
 
     ``prompt_tokens`` is the longest prompt of the batch: all of them are padded to it.
+    ``lora``: an adapter stands beside the weights.
     """
     cache = kv_cache_bytes(shape, rows, prompt_tokens + new_tokens)
+    # Rows that have ended leave by a copy of a layer's keys, then of its values.
+    stepping = cache + cache // (2 * shape.layers)
+    reading = cache + _prefill_bytes(shape, rows * prompt_tokens, prompt_tokens, lora=lora)
+    logits = _BF16 * rows * shape.vocabulary
+    weights = weight_bytes(shape, quantised=quantised)
+    return Memory(weights, 0, max(stepping, reading), logits, 0)
+
+
+def _prefill_bytes(shape: Shape, slots: int, prompt_tokens: int, *, lora: bool) -> int:
+    """What one layer computes with while prompts are read, some at a time.
+
+    The residual stream, its norm, queries, keys and values, repeated for all heads; or the
+    gate, the up-projection and their product. An adapter's input and output are fp32. The
+    mask is of bytes, and once more of bf16.
+    """
+    filled = max(min(slots, PREFILL_TOKENS), prompt_tokens)
     width = 4 * shape.hidden + 3 * shape.intermediate
-    logits = rows * shape.vocabulary * (_FP32 + _BF16)
-    # Each step appends to a layer's cache by copying it.
-    working = _BF16 * rows * prompt_tokens * width + cache // shape.layers
-    return Memory(weight_bytes(shape, quantised=quantised), 0, cache + working, logits, 0)
+    adapter = _FP32 * 2 * shape.intermediate if lora else 0
+    return filled * (_BF16 * width + adapter + (1 + _BF16) * prompt_tokens)
 
 
-def forward_flops(shape: Shape, row_tokens: int, lora: Lora | None = None) -> float:
+def usable_bytes(device_bytes: int) -> int:
+    """What of a device's memory tensors can fill: less the driver's share, and fragments."""
+    return round(device_bytes * (1 - UNUSABLE) - DEVICE_RESERVE_BYTES)
+
+
+def generation_tokens(
+    shape: Shape,
+    *,
+    quantised: bool,
+    memory_bytes: int,
+    rows: int,
+    prompt_tokens: int,
+    lora: bool = False,
+) -> int:
+    """The tokens (rows × longest prompt and answer) of a batch that fits a device's memory.
+
+    ``rows`` at most, with prompts of ``prompt_tokens`` at most; 0 where the rest fills it.
+    """
+    fixed = weight_bytes(shape, quantised=quantised) + _BF16 * rows * shape.vocabulary
+    fixed += _prefill_bytes(shape, PREFILL_TOKENS, prompt_tokens, lora=lora)
+    token = kv_cache_bytes(shape, 1, 1)
+    each = token + token / (2 * shape.layers)
+    return max(0, int((memory_bytes - fixed) / each))
+
+
+def forward_flops(shape: Shape, row_tokens: float, lora: Lora | None = None) -> float:
     """Operations of the layers' forward pass per token, the head apart; causal attention."""
     attention = 2 * row_tokens * shape.hidden * shape.layers
     return 2 * shape.linear + attention + 2 * (lora.parameters(shape) if lora else 0)

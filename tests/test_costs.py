@@ -123,8 +123,57 @@ def test_small_micro_batches_are_bound_by_starting_operations(size):
 
 
 def test_batches_hold_every_prompt_once():
-    found = durations.batches({512: 70, 128: 32}, 32, 200)
-    assert found == [(32, 200, 512), (32, 200, 512), (6, 200, 512), (32, 200, 128)]
+    asked = durations.Asked(70, 200, 900, 512, 90, 400)
+    assert [one.rows for one in durations.batches(asked, 32)] == [32, 32, 6]
+    assert {one.steps for one in durations.batches(asked, 32)} == {400}
+
+
+def test_answers_take_the_steps_of_the_longest_in_their_batch():
+    shape, told = SHAPES["1.5b"], {"quantised": False, "lora": True}
+    one, four = (
+        durations.generation_time(
+            shape,
+            H200,
+            batches=durations.batches(durations.Asked(512, 100, 300, 512, 50, 280), rows),
+            **told,
+        ).seconds
+        for rows in (512, 128)
+    )
+    # Bound by starting operations: as many steps for a quarter of the rows.
+    assert 3.5 * one < four < 4.5 * one
+    step_s = 28 * durations.DECODE_OPERATIONS[True] * durations.LAUNCH_S
+    assert one == pytest.approx(281 * step_s, rel=0.2)
+
+
+@given(
+    gigabytes=st.floats(6, 150),
+    rows=st.integers(1, 1024),
+    prompt_tokens=st.integers(1, 4096),
+    size=st.sampled_from(("0.5b", "1.5b", "3b")),
+    lora=st.booleans(),
+)
+def test_a_batch_of_the_tokens_that_fit_fits(gigabytes, rows, prompt_tokens, size, lora):
+    shape, memory_bytes = SHAPES[size], int(gigabytes * 1e9)
+    about = {"quantised": False, "lora": lora, "prompt_tokens": prompt_tokens}
+    tokens = costs.generation_tokens(shape, memory_bytes=memory_bytes, rows=rows, **about)
+    each = prompt_tokens + 512
+    if tokens // each:
+        fitting = min(rows, tokens // each)
+        memory = costs.generation_memory(shape, rows=fitting, new_tokens=512, **about)
+        assert memory.total <= memory_bytes
+
+
+def test_a_thousand_answers_of_1_5b_fit_a_card():
+    tokens = costs.generation_tokens(
+        SHAPES["1.5b"],
+        quantised=False,
+        memory_bytes=costs.usable_bytes(80 * 2**30),
+        rows=512,
+        prompt_tokens=1188,
+        lora=True,
+    )
+    assert 2_000_000 < tokens < 2_700_000
+    assert tokens > 512 * (1188 + 512)
 
 
 FITS = st.builds(

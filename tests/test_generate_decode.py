@@ -9,8 +9,10 @@ import pytest
 import torch
 
 from bench.errors import BenchError
-from bench.generate import decode
+from bench.generate import batches, decode, engines
+from bench.generate.cache import grouped_attention
 from bench.generate.extract import extract
+from bench.generate.greedy import greedy, slots_computed
 from bench.grid.study import Decoding
 from bench.records import Tokens, Track
 from tests.tiny_model import model, sentence, tokenizer
@@ -20,9 +22,10 @@ DECODING = Decoding(
     new_tokens={"generation": 14, "summarization": 6, "translation": 14},
     window_tokens=128,
     batch_rows=4,
+    check_rows=3,
 )
 PROMPTS = [
-    decode.Prompt(
+    batches.Prompt(
         str(number), "suite", ENGLISH if number % 3 == 2 else PYTHON, sentence(number, 3 + number)
     )
     for number in range(14)
@@ -36,12 +39,21 @@ def stopping():
 
 
 def stops():
-    return decode.stop_ids(tokenizer())
+    return engines.stop_ids(tokenizer())
+
+
+def answered(of, prompts=PROMPTS, decoding=DECODING, out=None, progress=None, budget=None):
+    engine = engines.Greedy(of, tokenizer())
+    return decode.generate(engine, tokenizer(), prompts, decoding, out, progress, budget)
 
 
 def answers(of, prompts=PROMPTS, decoding=DECODING, out=None, progress=None):
-    tokens = decode.generate(of, tokenizer(), prompts, decoding, out, progress)
+    tokens = answered(of, prompts, decoding, out, progress).tokens
     return [json.loads(line) for line in out.read_text().splitlines()], tokens
+
+
+def planned(prompts=PROMPTS, decoding=DECODING, batch_tokens=None):
+    return batches.batches(batches.encode(tokenizer(), prompts, decoding), decoding, batch_tokens)
 
 
 class Slots:
@@ -77,9 +89,9 @@ def test_the_models_answers_vary(stopping, tmp_path):
 @pytest.mark.parametrize("limits", [[14] * 9, [3, 14, 1, 9, 14, 2, 14, 14, 5]], ids=["one", "own"])
 def test_a_batch_answers_as_each_prompt_alone_and_as_transformers(stopping, limits):
     ids = encoded(range(9))
-    batch = decode.greedy(stopping, ids, limits, stops(), 0)
+    batch = greedy(stopping, ids, limits, stops(), 0)
     for row, limit, output in zip(ids, limits, batch, strict=True):
-        assert decode.greedy(stopping, [row], [limit], stops(), 0) == [output]
+        assert greedy(stopping, [row], [limit], stops(), 0) == [output]
         reference = stopping.generate(
             torch.tensor([row]),
             attention_mask=torch.ones(1, len(row), dtype=torch.long),
@@ -98,7 +110,7 @@ def test_padding_stands_left_and_no_row_sees_it(stopping):
         lambda module, args, kwargs: seen.append(kwargs), with_kwargs=True
     )
     try:
-        outputs = [decode.greedy(stopping, ids, [8, 8], stops(), pad) for pad in (0, 77)]
+        outputs = [greedy(stopping, ids, [8, 8], stops(), pad) for pad in (0, 77)]
     finally:
         hook.remove()
     assert outputs[0] == outputs[1]
@@ -109,7 +121,7 @@ def test_padding_stands_left_and_no_row_sees_it(stopping):
 
 
 def test_rows_end_at_a_stop_token_or_at_their_limit(stopping):
-    outputs = decode.greedy(stopping, encoded(range(9)), [14] * 9, stops(), 0)
+    outputs = greedy(stopping, encoded(range(9)), [14] * 9, stops(), 0)
     for output in outputs:
         assert len(output) <= 14
         assert not stops() & set(output[:-1])
@@ -127,14 +139,14 @@ def test_both_ends_stop_an_answer_and_neither_is_in_its_text(stopping, tmp_path)
 def test_slots_computed_are_told_from_the_lengths_alone(stopping, count):
     ids = encoded(range(count))
     with Slots(stopping) as slots:
-        outputs = decode.greedy(stopping, ids, [14] * count, stops(), 0)
+        outputs = greedy(stopping, ids, [14] * count, stops(), 0)
     lengths = [len(row) for row in ids], [len(output) for output in outputs]
-    assert decode.slots_computed(*lengths) == slots.count
+    assert slots_computed(*lengths) == slots.count
 
 
 def test_finished_rows_leave_the_batch(stopping):
     with Slots(stopping) as slots:
-        decode.greedy(stopping, encoded(range(8)), [14] + [1] * 7, frozenset(), 0)
+        greedy(stopping, encoded(range(8)), [14] + [1] * 7, frozenset(), 0)
     assert slots.count == 8 * max(map(len, encoded(range(8)))) + 13
     assert slots.calls == 14
 
@@ -156,18 +168,18 @@ def test_lines_say_what_was_asked_and_answered(stopping, tmp_path):
 
 
 def test_the_plan_is_fixed_whatever_the_order_of_the_prompts():
-    plan = decode.batches(tokenizer(), PROMPTS, DECODING)
-    assert plan == decode.batches(tokenizer(), list(PROMPTS), DECODING)
+    plan = planned()
+    assert plan == planned(list(PROMPTS))
     for batch in plan:
         assert len(batch) <= DECODING.batch_rows
         assert len({DECODING.new_tokens[one.prompt.track.task] for one in batch}) == 1
         lengths = [len(one.ids) for one in batch]
         assert lengths == sorted(lengths)
-    other = decode.batches(tokenizer(), PROMPTS[::-1], DECODING)
+    other = planned(PROMPTS[::-1])
     assert [[len(one.ids) for one in batch] for batch in plan] == [
         [len(one.ids) for one in batch] for batch in other
     ]
-    assert decode.batches(tokenizer(), [], DECODING) == []
+    assert planned([]) == []
 
 
 def test_answers_do_not_depend_on_the_size_of_a_batch(stopping, tmp_path):
@@ -181,8 +193,8 @@ def test_answers_do_not_depend_on_the_size_of_a_batch(stopping, tmp_path):
 
 def test_the_opening_belongs_to_the_answer(stopping, tmp_path):
     opening = "def text(value):\n"
-    prompt = decode.Prompt("1", "suite", PYTHON, "a list is " + opening, opening)
-    plain = decode.Prompt("1", "suite", PYTHON, prompt.text)
+    prompt = batches.Prompt("1", "suite", PYTHON, "a list is " + opening, opening)
+    plain = batches.Prompt("1", "suite", PYTHON, prompt.text)
     lines = []
     for name, one in (("open", prompt), ("plain", plain)):
         lines += answers(stopping, [one], out=tmp_path / f"{name}.jsonl")[0]
@@ -198,7 +210,7 @@ def length_of(prompt):
 def test_a_prompt_that_fills_the_window_gets_a_line_and_no_answer(stopping, tmp_path):
     window = length_of(PROMPTS[9])
     decoding = DECODING.model_copy(update={"window_tokens": window, "long_prompts": "skip"})
-    opened = decode.Prompt("x", "suite", PYTHON, PROMPTS[13].text, "opening")
+    opened = batches.Prompt("x", "suite", PYTHON, PROMPTS[13].text, "opening")
     lines, tokens = answers(stopping, [*PROMPTS, opened], decoding, tmp_path / "out.jsonl")
     by_id = {line["id"]: line for line in lines}
     assert len(by_id) == len(PROMPTS) + 1
@@ -218,7 +230,7 @@ def test_a_prompt_that_fills_the_window_is_refused_before_anything_is_generated(
     decoding = DECODING.model_copy(update={"window_tokens": length_of(PROMPTS[9])})
     out = tmp_path / "out.jsonl"
     with pytest.raises(BenchError, match="no room for an answer in the window") as told:
-        decode.generate(stopping, tokenizer(), PROMPTS, decoding, out)
+        answered(stopping, decoding=decoding, out=out)
     assert "long_prompts" in told.value.hint
     assert not out.exists()
 
@@ -261,7 +273,7 @@ def test_lines_are_there_as_soon_as_their_batch_is_answered(stopping, undisturbe
         out=out,
         progress=lambda done, total: found.append((done, total, len(out.read_text().splitlines()))),
     )
-    sizes = [len(batch) for batch in decode.batches(tokenizer(), PROMPTS, DECODING)]
+    sizes = [len(batch) for batch in planned()]
     assert [done for done, _, _ in found] == [sum(sizes[: n + 1]) for n in range(len(sizes))]
     assert all(done == lines and total == len(PROMPTS) for done, total, lines in found)
     assert out.read_bytes() == undisturbed[0]
@@ -290,10 +302,10 @@ def test_a_torn_file_is_continued_to_the_same_file(stopping, undisturbed, tmp_pa
     assert tokens == undisturbed[1]
 
 
-@pytest.mark.parametrize("batches", [1, 2, 3])
-def test_a_killed_run_answers_the_rest_only(stopping, undisturbed, tmp_path, batches):
+@pytest.mark.parametrize("count", [1, 2, 3])
+def test_a_killed_run_answers_the_rest_only(stopping, undisturbed, tmp_path, count):
     out = tmp_path / "out.jsonl"
-    progress, seen = kill_after(batches)
+    progress, seen = kill_after(count)
     with pytest.raises(Killed):
         answers(stopping, out=out, progress=progress)
     before = out.read_bytes()
@@ -301,7 +313,7 @@ def test_a_killed_run_answers_the_rest_only(stopping, undisturbed, tmp_path, bat
     progress, later = kill_after(99)
     with Slots(stopping) as slots:
         _, tokens = answers(stopping, out=out, progress=progress)
-    sizes = [len(batch) for batch in decode.batches(tokenizer(), PROMPTS, DECODING)]
+    sizes = [len(batch) for batch in planned()]
     assert [done for done, _ in seen + later] == [sum(sizes[: n + 1]) for n in range(len(sizes))]
     assert out.read_bytes() == undisturbed[0]
     assert slots.count < undisturbed[1].processed == tokens.processed
@@ -312,7 +324,7 @@ def test_a_changed_prompt_is_asked_again(stopping, undisturbed, tmp_path):
     out = tmp_path / "out.jsonl"
     out.write_bytes(undisturbed[0])
     changed = [
-        decode.Prompt(one.id, one.suite, one.track, one.text.replace("count", "value"))
+        batches.Prompt(one.id, one.suite, one.track, one.text.replace("count", "value"))
         for one in PROMPTS
     ]
     assert any(new.text != old.text for new, old in zip(changed, PROMPTS, strict=True))
@@ -331,9 +343,123 @@ def test_a_prompt_is_cut_at_its_end_and_answered_by_its_own_rules(stopping, tmp_
     )
     lines, _ = answers(stopping, [shouted], out=tmp_path / "out.jsonl")
     assert (lines[0]["prompt_tokens"], len(ids)) == (9, 40)
-    (reply,) = decode.greedy(stopping, [ids[:9]], [14], stops(), 0)
+    (reply,) = greedy(stopping, [ids[:9]], [14], stops(), 0)
     assert lines[0]["output_tokens"] == len(reply)
     assert lines[0]["output"] == f"generation/python: {lines[0]['text']}"
     # A resumed run finds that line again.
     again, _ = answers(stopping, [shouted], out=tmp_path / "out.jsonl")
     assert again == lines
+
+
+def out_of_memory_above(of, rows):
+    """A model whose device has memory for so many rows at once; and what it was asked."""
+    asked = []
+
+    def refuse(module, args, kwargs):
+        asked.append(len(kwargs["input_ids"]))
+        if len(kwargs["input_ids"]) > rows:
+            raise torch.OutOfMemoryError("out of memory")
+
+    return of.register_forward_pre_hook(refuse, with_kwargs=True), asked
+
+
+@pytest.mark.parametrize(("fits", "parts"), [(3, 2), (1, 4)])
+def test_out_of_memory_halves_a_batch_and_those_after_it(
+    stopping, undisturbed, tmp_path, fits, parts
+):
+    out = tmp_path / "out.jsonl"
+    first, _ = kill_after(1)
+    with pytest.raises(Killed):
+        answered(stopping, out=out, progress=first)
+    hook, asked = out_of_memory_above(stopping, fits)
+    try:
+        found = answered(stopping, out=out)
+    finally:
+        hook.remove()
+    assert out.read_bytes() == undisturbed[0]
+    assert found.batches["halved"][-1] == {"batch": 1, "parts": parts}
+    assert sum(rows > fits for rows in asked) == len(found.batches["halved"])
+    # A later run counts the same tokens from the lengths alone.
+    again = answered(stopping, out=out)
+    assert (again.tokens, again.batches) == (found.tokens, found.batches)
+
+
+def test_a_single_row_that_does_not_fit_ends_the_run(stopping, tmp_path):
+    hook, _ = out_of_memory_above(stopping, 0)
+    try:
+        with pytest.raises(torch.OutOfMemoryError):
+            answered(stopping, out=tmp_path / "out.jsonl")
+    finally:
+        hook.remove()
+
+
+def test_a_run_goes_on_with_the_token_budget_that_it_began_with(stopping, tmp_path):
+    decoding = DECODING.model_copy(update={"batch_tokens": "auto"})
+    out = tmp_path / "out.jsonl"
+    first, _ = kill_after(2)
+    with pytest.raises(Killed):
+        answered(stopping, decoding=decoding, out=out, progress=first, budget=lambda _: 60)
+    before = out.read_bytes()
+    found = answered(stopping, decoding=decoding, out=out, budget=lambda _: 10_000)
+    assert found.batches["batch_tokens"] == 60
+    assert out.read_bytes().startswith(before)
+    assert found.batches["count"] == len(planned(batch_tokens=60))
+    fresh = answered(
+        stopping, decoding=decoding, out=tmp_path / "new.jsonl", budget=lambda _: 10_000
+    )
+    assert fresh.batches["batch_tokens"] == 10_000
+
+
+@pytest.mark.parametrize("prefill_tokens", [1, 30, 61, 10_000])
+def test_prompts_read_in_parts_are_answered_alike(stopping, prefill_tokens):
+    ids, limits = encoded(range(9)), [14, 3, 14, 9, 14, 14, 2, 14, 5]
+    whole = greedy(stopping, ids, limits, stops(), 0)
+    with Slots(stopping) as slots:
+        assert greedy(stopping, ids, limits, stops(), 0, prefill_tokens) == whole
+    lengths = [len(row) for row in ids], [len(row) for row in whole]
+    assert slots_computed(*lengths, prefill_tokens) == slots.count
+
+
+def test_heads_that_share_keys_are_attended_as_transformers_does():
+    torch.manual_seed(0)
+    query, (key, value) = torch.randn(3, 6, 1, 8), torch.randn(2, 3, 2, 11, 8)
+    bias = torch.zeros(3, 1, 1, 11)
+    bias[1, ..., :4] = -torch.inf
+    found, _ = grouped_attention(None, query, key, value, bias, scaling=0.3)
+    repeated = [one.repeat_interleave(3, dim=1) for one in (key, value)]
+    wanted = torch.nn.functional.scaled_dot_product_attention(
+        query, *repeated, attn_mask=bias, scale=0.3
+    )
+    torch.testing.assert_close(found, wanted.transpose(1, 2))
+
+
+def test_a_few_answers_are_written_again_alone(stopping, tmp_path):
+    out = tmp_path / "out.jsonl"
+    first, _ = kill_after(2)
+    with pytest.raises(Killed):
+        answered(stopping, out=out, progress=first)
+    found = answered(stopping, out=out)
+    engine = engines.Greedy(stopping, tokenizer())
+    assert found.sample.effect(engine) == {"checked": 3, "differing": 0, "first_token": None}
+
+    class Other(engines.Greedy):
+        def answer(self, ids, limits):
+            return [[*row[:1], -1] for row in super().answer(ids, limits)]
+
+    effect = found.sample.effect(Other(stopping, tokenizer()))
+    assert (effect["checked"], effect["differing"], effect["first_token"]) == (3, 3, 1)
+    assert answered(stopping, out=out).sample.effect(engine)["checked"] == 3
+    at_once = tmp_path / "at_once.jsonl"
+    answered(stopping, out=at_once).sample.effect(engine)
+    sampled = [one.with_suffix(".sample.jsonl").read_bytes() for one in (out, at_once)]
+    assert sampled[0] == sampled[1]
+    none = DECODING.model_copy(update={"check_rows": 0})
+    assert answered(stopping, decoding=none, out=out).sample.effect(engine) is None
+
+
+def test_answers_that_were_not_kept_are_told(stopping, tmp_path):
+    out = tmp_path / "out.jsonl"
+    answered(stopping, out=out)
+    out.with_suffix(".sample.jsonl").write_text("{torn\n")
+    effect = answered(stopping, out=out).sample.effect(engines.Greedy(stopping, tokenizer()))
+    assert effect == {"checked": 0, "differing": 0, "first_token": None, "missing": 3}

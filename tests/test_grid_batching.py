@@ -45,7 +45,7 @@ def test_what_is_chosen_fits_and_nothing_that_fits_is_faster(method, size, memor
     shape, one = SHAPES[size], fit(method)
     chosen = PAPER.training.full if method == "mt-fft" else PAPER.training.qlora
     found = batching.settings(chosen, 512, gpu=True)
-    room = batching.room_bytes(memory * 1e9)
+    room = costs.usable_bytes(memory * 1e9)
     best = batching.choose(shape, one, found, room, None)
 
     def needs(setting):

@@ -173,6 +173,27 @@ def test_the_seconds_of_continued_work_are_said_to_be_a_part(folder, tmp_path):
     assert "last attempt alone" in notes["cpu_s"]
 
 
+@pytest.mark.parametrize(
+    ("differing", "told"),
+    [
+        ([0, 0], "of 32 answers that were written again one at a time, 0 differ from the batch's."),
+        ([0, 1], "32 answers that were written again one at a time, 1 differs from the batch's, "),
+        ([2, 1], "time, 3 differ from the batch's, at token 8 the earliest."),
+    ],
+)
+def test_what_the_size_of_a_batch_changes_is_told(folder, tmp_path, differing, told):
+    copy = shutil.copytree(folder, tmp_path / "run")
+    for cell, count in zip(("mt-qlora-2m", "mt-qlora-6m"), differing, strict=True):
+        path = copy / "cells" / cell / "multi-task" / "generate" / "record.json"
+        record = json.loads(path.read_text())
+        first = 9 - count if count else None
+        effect = {"checked": 16, "differing": count, "first_token": first}
+        record["details"]["batch_effect"] = effect
+        path.write_text(json.dumps(record))
+    content = results.results(run_folder.read(copy, SMOKE))
+    assert told in content["notes"][results.BATCH_EFFECT]
+
+
 def test_a_folder_where_nothing_ran_is_a_grid_of_skipped_cells(tmp_path):
     content = results.results(run_folder.read(tmp_path, SMOKE))
     assert fits(content, SCHEMA)

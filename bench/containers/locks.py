@@ -4,6 +4,7 @@
 per accelerator. ``run.txt`` and ``score.txt`` are what the images install of it, in the same
 versions; ``torch-cpu.txt`` and ``torch-cuda.txt`` are torch with what it brings. The images'
 locks allow one file a package, or two machines would build different images of one lock.
+``vllm.txt`` is another environment, for the engine vLLM, which brings its own torch.
 """
 
 from __future__ import annotations
@@ -97,6 +98,8 @@ def refresh(
     ):
         (folder / name).write_text(wheels.requirements(locked))
     _lock_cpu_build(folder)
+    vllm = ["--extra", "vllm", "--python-platform", _PLATFORM]
+    _compile([str(PROJECT), *vllm, *options, "--output-file", str(folder / "vllm.txt")], "")
     progress("resolving Debian packages")
     base = debian.resolve(debian.BASE)
     whole_debs = debian.resolve([*debian.BASE, *debian.SCORE])

@@ -15,9 +15,10 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from bench.data import codetotext, codexglue, corpora, problems
+from bench.data import codetotext, codexglue, corpora, lengths, problems
 from bench.data.corpora import FULL, SPLITS, tracks_of
 from bench.data.fetching import needs
+from bench.data.prompts import wordings
 from bench.data.sources import ROOT, manifest
 from bench.errors import BenchError
 from bench.grid.plan import Amounts
@@ -173,16 +174,24 @@ def _counted(path: Path = TOKENS) -> Mapping[str, Mapping[str, float]]:
 
 
 def suites(study: Study, mirror: Path | None) -> list[dict[str, Any]]:
-    """The problems of every suite by track, as plain data; a reason where they are not here."""
+    """The problems of every suite by track, as plain data; a reason where they are not here.
+
+    ``lengths`` by track: tokens of prompts and references (``bench.data.lengths.Lengths``).
+    """
     found: list[dict[str, Any]] = []
+    count, basis = lengths.counter(study, mirror)
     for suite in study.suites:
         entry: dict[str, Any] = {"label": suite.label, "name": suite.name}
         try:
             members = problems.suite_problems(suite, study.tasks, mirror)
-            counts: dict[str, int] = {}
-            for problem in members:
-                counts[str(problem.track)] = counts.get(str(problem.track), 0) + 1
-            found.append({**entry, "problems": counts, "reason": None})
+            wording = wordings.asked(study.asked(suite), study.tasks, mirror)
+            known = lengths.of_tracks(members, suite, wording, count, basis)
         except BenchError as error:
-            found.append({**entry, "problems": None, "reason": error.problem})
+            found.append({**entry, "problems": None, "lengths": {}, "reason": error.problem})
+            continue
+        counts: dict[str, int] = {}
+        for problem in members:
+            counts[str(problem.track)] = counts.get(str(problem.track), 0) + 1
+        told = lengths.as_mapping(known)
+        found.append({**entry, "problems": counts, "lengths": told, "reason": None})
     return found

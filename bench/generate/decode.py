@@ -1,15 +1,9 @@
-"""Greedy generation in large batches of prompts of about equal length.
-
-The batches are fixed before the first one runs: prompts are grouped by how much they may
-write and sorted by length, so that a killed run resumes at a batch's edge with the very
-same batches. Rows that have finished leave the batch, so that one long answer does not
-keep the others computing.
-"""
+"""Answer every prompt of a study, batch by batch, into a file that a killed run continues."""
 
 from __future__ import annotations
 
 import dataclasses
-import hashlib
+import gc
 import json
 import os
 from collections.abc import Callable, Iterator, Sequence
@@ -17,243 +11,182 @@ from pathlib import Path
 from typing import Any, BinaryIO
 
 import torch
-from transformers import DynamicCache
 
-from bench.errors import BenchError
-from bench.generate.extract import extract
+from bench.generate.batches import Batch, Encoded, Prompt, batches, encode, pieces
+from bench.generate.effect import Sample
+from bench.generate.engines import Engine, stop_ids
 from bench.grid.study import Decoding
-from bench.records import Generation, Tokens, Track
+from bench.records import Generation, Tokens
+
+__all__ = ["Answered", "Prompt", "generate"]
 
 Progress = Callable[[int, int], None]
-#: The answer in a model's text, for a track.
-Extraction = Callable[[Track, str], str]
-
-#: Rows are taken out of a batch when at least this share of them has finished.
-_DROP_SHARE = 0.25
+#: The token budget of the batches, from the encoded prompts; None: rows alone limit them.
+Budget = Callable[[Sequence[Encoded]], int | None]
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
-class Prompt:
-    """A problem as the model sees it: ``text`` is the rendered chat, turn opened.
+class Answered:
+    """How prompts were answered.
 
-    ``opening`` is the end of ``text`` that belongs to the answer (see ``bench.data.prompts``).
-    ``cut_at``: the most tokens of ``text`` that the model is given, the first ones.
-    ``extract`` finds the answer in what it writes.
+    ``tokens`` of all prompts, kept batches included: ``processed`` slots with padding,
+    ``real`` prompt and output tokens, ``trained`` (here: emitted) output tokens.
+    ``batches`` as it goes into the record: how many there were, the rows of the largest, the
+    token budget (None: none), and from which batch on each was cut, into how many parts,
+    after a device was out of memory.
     """
 
-    id: str
-    suite: str
-    track: Track
-    text: str
-    opening: str = ""
-    cut_at: int | None = None
-    extract: Extraction = extract
-
-    @property
-    def sha256(self) -> str:
-        """Digest of the text, kept beside the output."""
-        return hashlib.sha256(self.text.encode()).hexdigest()
+    tokens: Tokens
+    batches: dict[str, Any]
+    sample: Sample
 
 
-@dataclasses.dataclass(frozen=True, slots=True)
-class _Encoded:
-    prompt: Prompt
-    ids: tuple[int, ...]
-    limit: int
+@dataclasses.dataclass(slots=True)
+class _Layout:
+    """What the batches of a file were made with, in a file beside it: a later run goes on so."""
 
+    path: Path
+    batch_tokens: int | None
+    halved: list[dict[str, int]]
 
-def stop_ids(tokenizer: Any) -> frozenset[int]:
-    """Tokens that end an answer: end of text and, where it is one token, end of turn."""
-    ends = {tokenizer.eos_token_id}
-    turn_end = tokenizer.convert_tokens_to_ids("<|im_end|>")
-    if turn_end is not None and turn_end != tokenizer.unk_token_id:
-        ends.add(turn_end)
-    return frozenset(int(token) for token in ends if token is not None)
+    @classmethod
+    def of(cls, out: Path, budget: Callable[[], int | None]) -> _Layout:
+        """The layout that ``out`` was begun with, or a new one."""
+        path = out.with_suffix(".batches.json")
+        if out.is_file() and path.is_file():
+            try:
+                found = json.loads(path.read_text(encoding="utf-8"))
+                halved = [
+                    {"batch": int(h["batch"]), "parts": int(h["parts"])} for h in found["halved"]
+                ]
+                tokens = found["batch_tokens"]
+                return cls(path, None if tokens is None else int(tokens), halved)
+            except (ValueError, KeyError, TypeError):
+                pass  # torn by a kill: the lines that it described do not match and are dropped
+        made = cls(path, budget(), [])
+        made.write()
+        return made
+
+    def write(self) -> None:
+        draft = self.path.with_suffix(".draft")
+        content = {"batch_tokens": self.batch_tokens, "halved": self.halved}
+        draft.write_text(json.dumps(content), encoding="utf-8")
+        draft.replace(self.path)
+
+    def parts(self, batch: int) -> int:
+        """Into how many parts a batch is cut."""
+        return max((one["parts"] for one in self.halved if one["batch"] <= batch), default=1)
+
+    def halve(self, batch: int) -> None:
+        """Cut this batch and all later ones into twice as many parts."""
+        self.halved.append({"batch": batch, "parts": 2 * self.parts(batch)})
+        self.write()
 
 
 def generate(
-    model: Any,
+    engine: Engine,
     tokenizer: Any,
     prompts: Sequence[Prompt],
     decoding: Decoding,
     out: Path,
     on_progress: Progress | None = None,
-) -> Tokens:
+    budget: Budget | None = None,
+) -> Answered:
     """Answer every prompt greedily, one ``Generation`` a line in ``out``.
 
     Lines are appended batch by batch and synced. Whole batches that ``out`` already holds
     for these prompts are kept; anything else in it is dropped. A prompt that leaves no
     room in the window is refused before anything is generated, or, where the study skips
-    such prompts, gets a line with ``prompt-too-long`` and empty output.
+    such prompts, gets a line with ``prompt-too-long`` and empty output. A batch for which
+    the device has not enough memory is answered in halves, and so are those after it.
 
     Args:
-        model: any causal language model of transformers, with or without a PEFT adapter.
-        tokenizer: its tokenizer.
+        engine: what decodes, see ``bench.generate.engines``.
+        tokenizer: the model's.
         prompts: the problems; ids need not be unique across suites and tracks.
-        decoding: window, new tokens per task, rows per batch.
+        decoding: window, new tokens per task, what a batch holds.
         out: the JSONL file.
         on_progress: called with (prompts done, prompts in all) after every batch.
+        budget: the tokens of a batch where the study leaves that to the machine.
 
     Raises:
         BenchError: a prompt without room in the window.
-
-    Returns:
-        Tokens of all prompts, kept batches included: ``processed`` slots with padding,
-        ``real`` prompt and output tokens, ``trained`` (here: emitted) output tokens.
+        torch.OutOfMemoryError: a single row does not fit.
     """
-    plan = batches(tokenizer, prompts, decoding)
-    if decoding.long_prompts == "refuse":
-        _refuse_long(plan, decoding)
-    done, tokens = _resume(out, plan)
-    model.eval()
+    encoded = encode(tokenizer, prompts, decoding)
+    layout = _Layout.of(out, lambda: _batch_tokens(decoding, encoded, budget))
+    plan = batches(encoded, decoding, layout.batch_tokens)
+    sample = Sample(encoded, decoding.check_rows, out.with_suffix(".sample.jsonl"))
+    done, tokens = _resume(out, plan, engine, layout)
     finished = sum(len(batch) for batch in plan[:done])
     with out.open("ab") as file:
-        for batch in plan[done:]:
-            lines, spent = _answer(model, tokenizer, batch)
-            tokens += spent
-            _append(file, lines)
+        for place, batch in enumerate(plan[done:], start=done):
+            outputs = _answer(engine, batch, place, layout)
+            tokens += _spent(engine, batch, [len(one) for one in outputs], layout.parts(place))
+            sample.keep(batch, outputs)
+            _append(file, _lines(tokenizer, batch, outputs))
             finished += len(batch)
             if on_progress is not None:
                 on_progress(finished, len(prompts))
-    return tokens
+    described = {
+        "count": len(plan),
+        "largest_rows": max(map(len, plan), default=0),
+        "batch_tokens": layout.batch_tokens,
+        "halved": layout.halved,
+    }
+    return Answered(tokens, described, sample)
 
 
-def _refuse_long(plan: Sequence[Sequence[_Encoded]], decoding: Decoding) -> None:
-    """Raise a BenchError that names the first prompt without room for an answer."""
-    long = [one for batch in plan for one in batch if not one.limit]
-    if long:
-        first = long[0].prompt
-        raise BenchError(
-            f"suite {first.suite}: {len(long)} prompts leave no room for an answer in the window "
-            f"of {decoding.window_tokens} tokens, first {first.id} with {len(long[0].ids)}",
-            hint="raise decoding.window_tokens in the study, or set decoding.long_prompts = "
-            '"skip" to record them as prompt-too-long',
-        )
+def _batch_tokens(
+    decoding: Decoding, encoded: Sequence[Encoded], budget: Budget | None
+) -> int | None:
+    """The token budget: the study's, or the machine's where the study leaves it to that."""
+    if decoding.batch_tokens != "auto":
+        return decoding.batch_tokens
+    return budget(encoded) if budget is not None else None
 
 
-def batches(tokenizer: Any, prompts: Sequence[Prompt], decoding: Decoding) -> list[list[_Encoded]]:
-    """The fixed plan: prompts by what they may write, then by length; too long ones last."""
-    texts = [prompt.text for prompt in prompts]
-    ids = tokenizer(texts, add_special_tokens=False)["input_ids"] if texts else []
-    fitting: list[_Encoded] = []
-    too_long: list[_Encoded] = []
-    for prompt, row in zip(prompts, ids, strict=True):
-        row = row[: prompt.cut_at]
-        room = decoding.window_tokens - len(row)
-        limit = min(decoding.new_tokens[prompt.track.task], room)
-        encoded = _Encoded(prompt, tuple(row), max(0, limit))
-        (fitting if room > 0 else too_long).append(encoded)
-    new_tokens = decoding.new_tokens
-    fitting.sort(key=lambda one: (new_tokens[one.prompt.track.task], len(one.ids)))
-    plan: list[list[_Encoded]] = []
-    for one in fitting:
-        open_batch = plan[-1] if plan else []
-        alike = bool(open_batch) and (
-            new_tokens[open_batch[0].prompt.track.task] == new_tokens[one.prompt.track.task]
-        )
-        if alike and len(open_batch) < decoding.batch_rows:
-            open_batch.append(one)
-        else:
-            plan.append([one])
-    rows = decoding.batch_rows
-    plan.extend(too_long[start : start + rows] for start in range(0, len(too_long), rows))
-    return plan
+def _answer(engine: Engine, batch: Batch, place: int, layout: _Layout) -> list[list[int]]:
+    """The token ids of a batch's answers, in as many parts as it takes to fit the device."""
+    if not batch[0].limit:
+        return [[] for _ in batch]
+    while True:
+        cut = pieces(batch, layout.parts(place))
+        try:
+            return [
+                output
+                for piece in cut
+                for output in engine.answer(
+                    [one.ids for one in piece], [one.limit for one in piece]
+                )
+            ]
+        except torch.OutOfMemoryError:
+            if len(cut) == len(batch):
+                raise
+        # Not in the handler: there the traceback still holds what the batch had taken.
+        layout.halve(place)
+        gc.collect()
+        if torch.cuda.is_available():
+            torch.cuda.empty_cache()
 
 
-def greedy(
-    model: Any, ids: Sequence[Sequence[int]], limits: Sequence[int], stops: frozenset[int], pad: int
-) -> list[list[int]]:
-    """Greedy continuations of a left-padded batch.
-
-    Args:
-        model: a causal language model in eval mode.
-        ids: prompt token ids, none empty.
-        limits: the most new tokens for each prompt, at least 1.
-        stops: tokens that end a row; they are part of its output.
-        pad: fills the left; masked, so any id will do.
-
-    Returns:
-        New token ids of each row.
-    """
-    device = model.get_input_embeddings().weight.device
-    width = max(len(row) for row in ids)
-    tokens = torch.tensor([[pad] * (width - len(row)) + list(row) for row in ids], device=device)
-    mask = torch.tensor([[0] * (width - len(row)) + [1] * len(row) for row in ids], device=device)
-    positions = (mask.cumsum(-1) - 1).clamp_(min=0)
-    cache = DynamicCache(config=model.config)
-    outputs: list[list[int]] = [[] for _ in ids]
-    rows = list(range(len(ids)))
-    alive = [True] * len(ids)
-    with torch.inference_mode():
-        while True:
-            step = model(
-                input_ids=tokens,
-                attention_mask=mask,
-                position_ids=positions,
-                past_key_values=cache,
-                use_cache=True,
-                logits_to_keep=1,
-            )
-            chosen = step.logits[:, -1].argmax(dim=-1)
-            for place, token in enumerate(chosen.tolist()):
-                row = rows[place]
-                if alive[row]:
-                    outputs[row].append(token)
-                    alive[row] = token not in stops and len(outputs[row]) < limits[row]
-            if not any(alive[row] for row in rows):
-                return outputs
-            tokens, positions = chosen[:, None], positions[:, -1:] + 1
-            mask = torch.cat([mask, mask.new_ones(len(rows), 1)], dim=1)
-            kept = [place for place, row in enumerate(rows) if alive[row]]
-            if _shrinks(len(rows), len(kept)):
-                index = torch.tensor(kept, device=device)
-                cache.batch_select_indices(index)
-                tokens, positions, mask = tokens[index], positions[index], mask[index]
-                rows = [rows[place] for place in kept]
-
-
-def _shrinks(rows: int, alive: int) -> bool:
-    """Whether the finished rows are taken out of a batch."""
-    return rows - alive >= _DROP_SHARE * rows
-
-
-def slots_computed(prompt_tokens: Sequence[int], output_tokens: Sequence[int]) -> int:
-    """The slots that ``greedy`` computed for a batch, from the lengths of its rows.
-
-    Every output holds at least one token.
-    """
-    rows = len(prompt_tokens)
-    slots = rows * max(prompt_tokens)
-    for step in range(1, max(output_tokens)):
-        alive = sum(length > step for length in output_tokens)
-        rows = alive if _shrinks(rows, alive) else rows
-        slots += rows
-    return slots
-
-
-def _spent(batch: Sequence[_Encoded], output_tokens: Sequence[int]) -> Tokens:
+def _spent(engine: Engine, batch: Batch, output_tokens: Sequence[int], parts: int) -> Tokens:
     """The token counts of one batch, from the lengths of its outputs."""
     if not batch[0].limit:
         return Tokens()
     prompt_tokens = [len(one.ids) for one in batch]
+    slots = start = 0
+    for piece in pieces(batch, parts):
+        rows = slice(start, start + len(piece))
+        slots += engine.slots(prompt_tokens[rows], output_tokens[rows])
+        start += len(piece)
     emitted = sum(output_tokens)
-    return Tokens(
-        slots_computed(prompt_tokens, output_tokens), sum(prompt_tokens) + emitted, emitted
-    )
+    return Tokens(slots, sum(prompt_tokens) + emitted, emitted)
 
 
-def _answer(model: Any, tokenizer: Any, batch: Sequence[_Encoded]) -> tuple[list[bytes], Tokens]:
-    """One batch: its lines and its token counts."""
+def _lines(tokenizer: Any, batch: Batch, outputs: Sequence[Sequence[int]]) -> list[bytes]:
+    """The lines of one batch."""
     stops = stop_ids(tokenizer)
-    outputs: list[list[int]] = [[] for _ in batch]
-    if batch[0].limit:
-        outputs = greedy(
-            model,
-            [one.ids for one in batch],
-            [one.limit for one in batch],
-            stops,
-            tokenizer.pad_token_id if tokenizer.pad_token_id is not None else 0,
-        )
     lines = []
     for one, output in zip(batch, outputs, strict=True):
         stopped = bool(output) and output[-1] in stops
@@ -273,7 +206,7 @@ def _answer(model: Any, tokenizer: Any, batch: Sequence[_Encoded]) -> tuple[list
             output=one.prompt.extract(one.prompt.track, text),
         )
         lines.append(json.dumps(dataclasses.asdict(line), ensure_ascii=False).encode() + b"\n")
-    return lines, _spent(batch, [len(output) for output in outputs])
+    return lines
 
 
 def _append(file: BinaryIO, lines: Sequence[bytes]) -> None:
@@ -282,12 +215,14 @@ def _append(file: BinaryIO, lines: Sequence[bytes]) -> None:
     os.fsync(file.fileno())
 
 
-def _resume(out: Path, plan: Sequence[Sequence[_Encoded]]) -> tuple[int, Tokens]:
+def _resume(
+    out: Path, plan: Sequence[Batch], engine: Engine, layout: _Layout
+) -> tuple[int, Tokens]:
     """How many batches of the plan ``out`` holds, and their tokens; the rest is cut off."""
     done, tokens = 0, Tokens()
     if not out.is_file():
         return done, tokens
-    lines = _lines(out)
+    lines = _complete(out)
     kept = 0
     for batch in plan:
         found = []
@@ -298,20 +233,20 @@ def _resume(out: Path, plan: Sequence[Sequence[_Encoded]]) -> tuple[int, Tokens]
             found.append((len(line), written))
         if len(found) < len(batch):
             break
+        tokens += _spent(engine, batch, [written for _, written in found], layout.parts(done))
         done, kept = done + 1, kept + sum(size for size, _ in found)
-        tokens += _spent(batch, [written for _, written in found])
     with out.open("rb+") as file:
         file.truncate(kept)
     return done, tokens
 
 
-def _lines(out: Path) -> Iterator[bytes]:
+def _complete(out: Path) -> Iterator[bytes]:
     """The complete lines of a file."""
     with out.open("rb") as file:
         yield from (line for line in file if line.endswith(b"\n"))
 
 
-def _written(line: bytes, one: _Encoded) -> int | None:
+def _written(line: bytes, one: Encoded) -> int | None:
     """The output tokens of a line that is the generation for a prompt, else None."""
     try:
         found = json.loads(line)

@@ -6,16 +6,16 @@ recorded ones alike.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 
 from bench import costs
 from bench.costs import Fit, Lora, Shape
 from bench.grid import batching, durations
-from bench.grid.durations import Device, Duration
+from bench.grid.durations import Asked, Device, Duration
 from bench.grid.study import Optimization, Study, Training
 
-#: What a prompt is taken to hold in the mean, and at most, before it is tokenized.
-PROMPT_TOKENS, LONGEST_PROMPT = 200, 512
+#: Tokens of the longest prompt of the paper's suites.
+_LONGEST_PROMPT = 1188
 #: Checkpoints that are there at one time: two that are kept, and one that is being written.
 _CHECKPOINTS = 3
 #: A LoRA matrix is kept as fp32, everything else as bf16.
@@ -61,7 +61,7 @@ def fit(
     if training.plan == "published" or shape is None or memory_bytes is None:
         return found
     open_ = batching.settings(chosen, training.row_tokens, gpu=gpu)
-    room = batching.room_bytes(memory_bytes)
+    room = costs.usable_bytes(memory_bytes)
     return batching.of(found, batching.choose(shape, found, open_, room, device))
 
 
@@ -81,9 +81,16 @@ def bare_fit(training: Training, adapter: Lora | None, *, gpu: bool, optimizer: 
     )
 
 
-def quantised(study: Study, method: str | None) -> bool:
-    """Whether a model answers from 4-bit weights, not from what was dequantised once."""
-    return kind(method) == "qlora" and not study.training.dequantises
+def quantised(study: Study, method: str | None, *, gpu: bool = True) -> bool:
+    """Whether a model answers from 4-bit weights, not from what was dequantised once.
+
+    A merged adapter, and an engine that has no such weights, need them dequantised; so does a
+    processor, which would dequantise a whole model for every token.
+    """
+    training, decoding = study.training, study.decoding
+    if kind(method) != "qlora" or decoding.merge_adapter or decoding.engine == "vllm":
+        return False
+    return not training.dequantises if gpu else training.plan != "tuned"
 
 
 def training_tokens(
@@ -99,28 +106,79 @@ def training_tokens(
     return study.training.row_tokens * min(counts) if counts else None
 
 
+def unknown_prompts(study: Study, tasks: Sequence[str]) -> list[Asked]:
+    """Prompts of a study whose suites are not here: as long as the longest of the paper's."""
+    most = max(study.decoding.new_tokens[task] for task in tasks)
+    longest = min(_LONGEST_PROMPT, study.decoding.window_tokens)
+    return [Asked(0, longest, longest, most, most, most)]
+
+
 def answering_time(
-    study: Study, method: str | None, shape: Shape, prompts: Mapping[int, int], device: Device
+    study: Study,
+    method: str | None,
+    shape: Shape,
+    asked: Sequence[Asked],
+    device: Device,
+    device_bytes: int | None,
 ) -> Duration:
-    """How long prompts, counted by their limit of new tokens, take at most."""
+    """How long prompts take: each answer as long as the references, or up to its limit."""
     return durations.generation_time(
         shape,
         device,
         quantised=quantised(study, method),
-        lora=lora(study, method) is not None,
-        batches=durations.batches(prompts, study.decoding.batch_rows, PROMPT_TOKENS),
+        lora=_beside(study, method),
+        batches=[
+            batch
+            for one in asked
+            for batch in durations.batches(one, _rows(study, method, shape, one, device_bytes))
+        ],
     )
 
 
-def answering_bytes(study: Study, method: str | None, shape: Shape, new_tokens: int) -> int:
-    """The peak of device memory while a full batch of the longest prompts is answered."""
-    return costs.generation_memory(
-        shape,
-        quantised=quantised(study, method),
-        rows=study.decoding.batch_rows,
-        prompt_tokens=min(LONGEST_PROMPT, study.decoding.window_tokens),
-        new_tokens=new_tokens,
-    ).total
+def answering_bytes(
+    study: Study,
+    method: str | None,
+    shape: Shape,
+    asked: Sequence[Asked],
+    device_bytes: int | None,
+) -> int:
+    """The peak of device memory while the fullest batch of the longest prompts is answered."""
+    return max(
+        costs.generation_memory(
+            shape,
+            quantised=quantised(study, method),
+            rows=_rows(study, method, shape, one, device_bytes),
+            prompt_tokens=min(one.longest_prompt, study.decoding.window_tokens),
+            new_tokens=one.new_tokens,
+            lora=_beside(study, method),
+        ).total
+        for one in asked
+    )
+
+
+def _beside(study: Study, method: str | None) -> bool:
+    """Whether an adapter stands beside the weights that answer."""
+    return lora(study, method) is not None and not study.decoding.merge_adapter
+
+
+def _rows(
+    study: Study, method: str | None, shape: Shape, asked: Asked, device_bytes: int | None
+) -> int:
+    """The rows of a batch of the longest prompts: what the study says, or what fits the device."""
+    decoding = study.decoding
+    tokens = decoding.batch_tokens
+    longest = min(asked.longest_prompt, decoding.window_tokens)
+    if tokens == "auto":
+        tokens = device_bytes and costs.generation_tokens(
+            shape,
+            quantised=quantised(study, method),
+            memory_bytes=costs.usable_bytes(device_bytes),
+            rows=decoding.batch_rows,
+            prompt_tokens=longest,
+            lora=_beside(study, method),
+        )
+    most = min(decoding.batch_rows, asked.count or decoding.batch_rows)
+    return most if tokens is None else max(1, min(most, tokens // (longest + asked.new_tokens)))
 
 
 def artifact_bytes(study: Study, method: str | None, shape: Shape) -> int:

@@ -22,17 +22,8 @@ from bench.grid.study import Optimization
 PUBLISHED_ROWS = 2
 #: A CPU gains nothing from more tokens at once than these, and pays memory for them.
 CPU_TOKENS = 4096
-#: What the driver takes of a device, beside the tensors.
-CONTEXT_BYTES = 1.5e9
-#: The share of a device's memory that an allocator can fill: the rest fragments.
-USABLE = 0.9
 #: Where a device's limits are not known, settings are compared as on this one (an H100).
 _LIKELY = Device(989e12, 3350e9)
-
-
-def room_bytes(memory_bytes: float) -> float:
-    """What tensors may take of a device that nobody else uses."""
-    return USABLE * memory_bytes - CONTEXT_BYTES
 
 
 @dataclasses.dataclass(frozen=True, slots=True)

@@ -71,36 +71,60 @@ def launches(shape: Shape, fit: Fit) -> float:
     return shape.layers * started / fit.micro_tokens
 
 
-def generation_time(
-    shape: Shape,
-    device: Device,
-    *,
-    quantised: bool,
-    lora: bool,
-    batches: Sequence[tuple[int, int, int]],
-) -> Duration:
-    """How long batches of (rows, prompt tokens, new tokens) take at most.
+@dataclasses.dataclass(frozen=True, slots=True)
+class Asked:
+    """Prompts of one kind: how many, their mean and longest tokens, and those of the answers.
 
-    Every batch is taken to write up to its limit. A step reads all weights once.
+    ``new_tokens`` is the limit, ``answer_tokens`` the mean of what is written and
+    ``longest_answer`` the most: the limit where nothing better is known.
+    """
+
+    count: int
+    prompt_tokens: float
+    longest_prompt: int
+    new_tokens: int
+    answer_tokens: float
+    longest_answer: int
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class Batch:
+    """Prompts that are answered together; ``steps`` is the length of the longest answer."""
+
+    rows: int
+    prompt_tokens: float
+    answer_tokens: float
+    steps: int
+
+
+def generation_time(
+    shape: Shape, device: Device, *, quantised: bool, lora: bool, batches: Sequence[Batch]
+) -> Duration:
+    """How long batches take.
+
+    A step reads all weights, and the keys and values of the rows that have not ended, once.
     """
     started = DECODE_OPERATIONS[lora] + (_DEQUANTISING if quantised else 0)
     start_s = shape.layers * started * LAUNCH_S
-    read_s = costs.weight_bytes(shape, quantised=quantised) / device.bandwidth
+    read = costs.weight_bytes(shape, quantised=quantised)
     flops = seconds = 0.0
-    for rows, prompt, new in batches:
-        prefill = rows * prompt * costs.forward_flops(shape, prompt)
-        step = rows * (costs.forward_flops(shape, 2 * prompt + new) + 2 * shape.head)
-        seconds += max(prefill / (device.flops * UTILISATION), start_s)
-        seconds += new * max(step / (device.flops * UTILISATION), start_s, read_s)
-        flops += prefill + new * step
+    for one in batches:
+        alive = one.rows * one.answer_tokens / one.steps
+        held = one.prompt_tokens + one.answer_tokens / 2
+        prefill = one.rows * one.prompt_tokens * costs.forward_flops(shape, one.prompt_tokens)
+        step = alive * (costs.forward_flops(shape, 2 * held) + 2 * shape.head)
+        cached = costs.kv_cache_bytes(shape, 1, 1) * alive * held
+        reads = math.ceil(one.rows * one.prompt_tokens / costs.PREFILL_TOKENS)
+        seconds += max(prefill / (device.flops * UTILISATION), reads * start_s)
+        seconds += one.steps * max(
+            step / (device.flops * UTILISATION), start_s, (read + cached) / device.bandwidth
+        )
+        flops += prefill + one.steps * step
     return Duration(seconds, flops / (seconds * device.flops) if seconds else 0.0)
 
 
-def batches(counts: Mapping[int, int], rows: int, prompt_tokens: int) -> list[tuple[int, int, int]]:
-    """The batches of prompts counted by their limit of new tokens, at most ``rows`` in each."""
-    found = []
-    for new, count in counts.items():
-        full, rest = divmod(count, rows)
-        found += [(rows, prompt_tokens, new)] * full
-        found += [(rest, prompt_tokens, new)] * math.ceil(rest / rows)
-    return found
+def batches(asked: Asked, rows: int) -> list[Batch]:
+    """The batches of prompts of one kind, at most ``rows`` in each."""
+    full, rest = divmod(asked.count, rows)
+    about = asked.prompt_tokens, asked.answer_tokens, asked.longest_answer
+    return [Batch(rows, *about)] * full + [Batch(rest, *about)] * math.ceil(rest / rows)

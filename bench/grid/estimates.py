@@ -16,6 +16,7 @@ from bench import costs
 from bench.costs import Fit, Shape
 from bench.grid import analytic, durations, nearest, profiled
 from bench.grid.devices import Gpu, Machine
+from bench.grid.durations import Asked
 from bench.grid.nearest import Match, ShapeOf, Work
 from bench.grid.plan import BASE, EMBED, GENERATE, MEASURE, SCORE, TRAIN, Amounts, PlannedStage
 from bench.grid.profiles import Profile
@@ -189,12 +190,13 @@ class _Estimator:
             measured = size is not None and not bound
             basis = _measured_at(share, str(size)) if measured else _at(took.utilisation)
             return Figure(took.seconds / 3600, basis)
-        if not work.prompts:
+        asked, basis = _asked(self._study, self._amounts(self._study), stage.tasks)
+        if not asked:
             return Figure(None, "the suites' problems are not here")
         took = analytic.answering_time(
-            self._study, stage.method, shape, work.prompts, device.limits
+            self._study, stage.method, shape, asked, device.limits, device.memory_bytes
         )
-        return Figure(took.seconds / 3600, _at(took.utilisation))
+        return Figure(took.seconds / 3600, f"{_at(took.utilisation)}, {basis}")
 
     def _fit(self, stage: PlannedStage, shape: Shape) -> Fit:
         """How a stage trains on this machine's GPU."""
@@ -225,23 +227,26 @@ class _Estimator:
             wanted = self._wanted(stage, shape)
             told = profiled.training_seconds(self._profiles, wanted, device, work.tokens)
         else:
-            told = self._profiled_answers(stage, shape, device, work)
+            told = self._profiled_answers(stage, shape, device)
         if told is None or told.value is None:
             return None
         return Figure(told.value / 3600, told.basis)
 
     def _profiled_answers(
-        self, stage: PlannedStage, shape: Shape, device: Gpu, work: Work
+        self, stage: PlannedStage, shape: Shape, device: Gpu
     ) -> profiled.Told | None:
-        if not work.prompts:
-            return None
         study, method = self._study, stage.method
+        asked, _ = _asked(study, self._amounts(study), stage.tasks)
+        if not asked:
+            return None
         return profiled.answering_seconds(
             self._profiles,
             shape,
             device,
             lambda limits: (
-                analytic.answering_time(study, method, shape, work.prompts, limits).seconds
+                analytic.answering_time(
+                    study, method, shape, asked, limits, device.memory_bytes
+                ).seconds
             ),
             adapter=analytic.lora(study, method) is not None,
             quantised=analytic.quantised(study, method),
@@ -262,8 +267,15 @@ class _Estimator:
             if told is not None:
                 return Figure(told.value, told.basis)
             return Figure(costs.training_memory(shape, wanted.fit).total, ANALYTIC)
-        most = max(self._study.decoding.new_tokens[task] for task in stage.tasks)
-        return Figure(analytic.answering_bytes(self._study, stage.method, shape, most), ANALYTIC)
+        size = analytic.answering_bytes(
+            self._study,
+            stage.method,
+            shape,
+            _asked(self._study, self._amounts(self._study), stage.tasks)[0]
+            or analytic.unknown_prompts(self._study, stage.tasks),
+            device.memory_bytes if device else None,
+        )
+        return Figure(size, ANALYTIC)
 
     def _process(self, stage: PlannedStage, found: Match) -> Figure:
         """The memory of a recorded stage's processes, and what a larger micro-batch adds to it."""
@@ -309,6 +321,37 @@ def _prompts(study: Study, amounts: Amounts, tasks: Sequence[str]) -> dict[int, 
                 new = study.decoding.new_tokens[task]
                 found[new] = found.get(new, 0) + count
     return found
+
+
+#: What the hours of generation rest on: whether references tell how long answers will be.
+_AS_REFERENCES = "answers as long as the references"
+_UP_TO_THE_LIMIT = "answers up to their limit"
+_SOME_REFERENCES = f"{_AS_REFERENCES}, up to their limit where there are none"
+
+
+def _asked(study: Study, amounts: Amounts, tasks: Sequence[str]) -> tuple[list[Asked], str]:
+    """The prompts of some tasks by suite and track, and what their answers' lengths rest on."""
+    found, referenced = [], set()
+    for suite in amounts.data["suites"]:
+        for track, count in (suite["problems"] or {}).items():
+            task = track.partition("/")[0]
+            if task not in tasks:
+                continue
+            new, its = study.decoding.new_tokens[task], suite["lengths"][track]
+            found.append(
+                Asked(
+                    count,
+                    its["prompt_mean"],
+                    its["prompt_longest"],
+                    new,
+                    min(new, its["answer_mean"] or new),
+                    min(new, its["answer_longest"] or new),
+                )
+            )
+            referenced.add(its["answer_mean"] is not None)
+    if len(referenced) == 2:
+        return found, _SOME_REFERENCES
+    return found, _AS_REFERENCES if True in referenced else _UP_TO_THE_LIMIT
 
 
 def _not_recorded(stage: PlannedStage) -> Figure:

@@ -14,8 +14,7 @@ from typing import Any
 from bench import costs
 from bench.costs import Shape
 from bench.errors import MachineError
-from bench.grid import analytic, batching
-from bench.grid.batching import CONTEXT_BYTES, USABLE
+from bench.grid import analytic
 from bench.grid.devices import Machine
 from bench.grid.estimates import StageEstimate
 from bench.grid.nearest import RECORDED, ShapeOf
@@ -115,10 +114,10 @@ def _device(
     by_id = {one.id: one for one in planned}
     found = _ran_out(study, stages, by_id)
     for place, one in largest.items():
-        needed = _bytes(one) + CONTEXT_BYTES
+        needed = _bytes(one) + costs.DEVICE_RESERVE_BYTES
         # An allocator does not fill a device to the last byte; what was measured has its share.
         measured = one.memory.basis in (RECORDED, PROFILED)
-        if needed <= gpu.memory_bytes * (1 if measured else USABLE):
+        if needed <= gpu.memory_bytes * (1 if measured else 1 - costs.UNUSABLE):
             continue
         sure = needed > gpu.memory_bytes * (1 + _MARGIN)
         what = (
@@ -128,7 +127,7 @@ def _device(
         shape = shape_of(study.base(one.size))
         ways: list[str] = []
         if isinstance(shape, Shape):
-            room = batching.room_bytes(gpu.memory_bytes)
+            room = costs.usable_bytes(gpu.memory_bytes)
             ways = [
                 way
                 for way, size in less(study, by_id[one.id], shape, gpu.memory_bytes)
@@ -171,23 +170,7 @@ def less(
     if stage.stage == MEASURE:
         return []  # as published: another setting would measure something else
     if stage.stage != TRAIN:
-        rows = study.decoding.batch_rows
-        most = max(study.decoding.new_tokens[task] for task in stage.tasks)
-        fewer = [rows // 2**power for power in range(1, rows.bit_length())]
-        return [
-            (
-                f"decoding.batch_rows = {count} (now {rows})",
-                analytic.answering_bytes(
-                    study.model_copy(
-                        update={"decoding": study.decoding.model_copy(update={"batch_rows": count})}
-                    ),
-                    stage.method,
-                    shape,
-                    most,
-                ),
-            )
-            for count in fewer
-        ]
+        return _fewer_rows(study, stage, shape)
     fit = analytic.fit(study, stage.method, stage.tasks, shape=shape, memory_bytes=memory_bytes)
     table = "full" if fit.lora is None else "qlora"
     changes: list[tuple[str, dict[str, Any]]] = []
@@ -210,6 +193,19 @@ def less(
     return found
 
 
+def _fewer_rows(study: Study, stage: PlannedStage, shape: Shape) -> list[tuple[str, int]]:
+    """Smaller batches of answers, and what the longest prompts then take."""
+    rows = study.decoding.batch_rows
+    asked = analytic.unknown_prompts(study, stage.tasks)
+    found = []
+    for count in (rows // 2**power for power in range(1, rows.bit_length())):
+        decoding = study.decoding.model_copy(update={"batch_rows": count})
+        smaller = study.model_copy(update={"decoding": decoding})
+        size = analytic.answering_bytes(smaller, stage.method, shape, asked, None)
+        found.append((f"decoding.batch_rows = {count} (now {rows})", size))
+    return found
+
+
 def _at_once(machine: Machine, stages: Sequence[StageEstimate], jobs: int) -> list[Problem]:
     """Stages that fit alone and not together."""
     limits = [(False, "memory", machine.memory_bytes)]
@@ -229,7 +225,7 @@ def _at_once(machine: Machine, stages: Sequence[StageEstimate], jobs: int) -> li
 
 def _largest(stages: Sequence[StageEstimate], count: int, *, gpu: bool) -> float:
     """The memory of the largest stages together, each with what a process takes of a device."""
-    reserve = CONTEXT_BYTES if gpu else 0.0
+    reserve = costs.DEVICE_RESERVE_BYTES if gpu else 0.0
     return sum(heapq.nlargest(count, (_bytes(one) + reserve for one in stages if one.gpu == gpu)))
 
 

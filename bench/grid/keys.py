@@ -162,6 +162,7 @@ def decides(
         }
     if stage == "generate":
         decoding = whole["decoding"]
+        kept = whole["training"].get("dequantised")
         new_tokens = {task: decoding["new_tokens"][task] for task in tasks}
         return {
             "method": method,
@@ -169,6 +170,7 @@ def decides(
             "suites": suites,
             "decoding": {**decoding, "new_tokens": new_tokens},
             "plan": study.training.plan,
+            **({} if kept is None else {"dequantised": kept}),
         }
     if stage == "embed":
         return {"tasks": list(tasks), "suites": suites, "metrics": list(study.scoring.encoders)}

@@ -179,7 +179,7 @@ def answering_seconds(
             there,
             quantised=quantised,
             lora=adapter,
-            batches=[(one.rows, one.prompt_tokens, one.new_tokens)],
+            batches=[durations.Batch(one.rows, one.prompt_tokens, one.new_tokens, one.new_tokens)],
         ).seconds
         measured = one.rows * one.new_tokens / one.tokens_per_s
         changes = [f"to {gpu.name}"] if profile.device.name != gpu.name else []

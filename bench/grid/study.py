@@ -201,6 +201,16 @@ class Decoding(_Table):
     new_tokens: dict[str, pydantic.PositiveInt]
     window_tokens: pydantic.PositiveInt
     batch_rows: pydantic.PositiveInt
+    #: Rows × (longest prompt + its new tokens) of a batch at most; ``auto``: what fits the
+    #: device (``bench.generate.budget``); None: rows alone count.
+    batch_tokens: pydantic.PositiveInt | Literal["auto"] | None = None
+    #: What decodes (``bench.generate.engines``). Another one rounds in another order.
+    engine: Literal["greedy", "continuous", "vllm"] = "greedy"
+    #: Add an adapter to the base's weights once: fewer operations, but their sum is rounded
+    #: to the weights' type, which changes answers.
+    merge_adapter: bool = False
+    #: So many prompts are answered again one at a time, to see what a batch changes; 0: none.
+    check_rows: pydantic.NonNegativeInt = 16
     #: A prompt that leaves no room for an answer: an error, or an answer that is not scored.
     long_prompts: Literal["refuse", "skip"] = "refuse"
 

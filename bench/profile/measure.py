@@ -226,7 +226,7 @@ def _steady(
 
 
 def _generation(item: Item) -> dict[str, Any]:
-    from bench.generate import decode
+    from bench.generate.greedy import greedy
 
     device = bases.default_device()
     plain = dataclasses.replace(item, precision="corrected")
@@ -239,15 +239,15 @@ def _generation(item: Item) -> dict[str, Any]:
     model.eval()
     generator = np.random.default_rng(0)
     ids = generator.integers(0, item.shape.vocabulary, (item.rows, PROMPT_TOKENS)).tolist()
-    decode.greedy(model, ids, [2] * item.rows, frozenset(), 0)
+    greedy(model, ids, [2] * item.rows, frozenset(), 0)
     _wait(device)
     _reset_peak(device)
     start = time.perf_counter()
-    decode.greedy(model, ids, [1] * item.rows, frozenset(), 0)
+    greedy(model, ids, [1] * item.rows, frozenset(), 0)
     _wait(device)
     prefill_s = time.perf_counter() - start
     start = time.perf_counter()
-    outputs = decode.greedy(model, ids, [NEW_TOKENS] * item.rows, frozenset(), 0)
+    outputs = greedy(model, ids, [NEW_TOKENS] * item.rows, frozenset(), 0)
     _wait(device)
     wall_s = time.perf_counter() - start
     written = sum(map(len, outputs))

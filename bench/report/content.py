@@ -14,7 +14,7 @@ from bench.report import audits, claims, costs, reference, scoreboard
 from bench.report.audits import Audited
 from bench.report.document import Cell, Column, Group, Report, Row, Section, Table
 from bench.report.labels import BASE, LANGUAGES, NULL, Key, number, p_value
-from bench.report.results import ADOPTED, MIXED, Results, StageEntry
+from bench.report.results import ADOPTED, BATCH_EFFECT, MIXED, Results, StageEntry
 from bench.report.scoreboard import Scores
 
 WARNING = "proves the pipeline, not quality"
@@ -47,7 +47,11 @@ def build(
         Section(
             "Costs",
             (
-                *(note for name, note in results["notes"].items() if name.endswith("_s")),
+                *(
+                    note
+                    for name, note in results["notes"].items()
+                    if name.endswith("_s") or name == BATCH_EFFECT
+                ),
                 reference.NO_COSTS,
             ),
             (costs.cost_table(results, scores), costs.steady_table(results, scores)),

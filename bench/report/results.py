@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import json
 import math
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Any, TypedDict
 
@@ -21,6 +21,8 @@ from bench.report.folder import Run, owner
 
 #: The run's note that says how its stages' provenances differ.
 MIXED = "provenance"
+#: The note on what the size of a batch changes in greedy answers.
+BATCH_EFFECT = "batch_effect"
 #: And the one that says which of them are not what the present code would make.
 ADOPTED = "adopted"
 #: Contention of a phase above which its wall time says little, if it used this much CPU.
@@ -293,12 +295,29 @@ def _run_notes(run: Run) -> dict[str, str]:
             f"{resumed} of {len(run.records)} stages continued interrupted work: their seconds "
             "are those of the last attempt alone"
         )
+    if (effect := _batch_effect(run.records.values())) is not None:
+        notes[BATCH_EFFECT] = effect
     mixed = mixture.differences(run.origins)
     if (told := mixture.line(mixed)) is not None:
         notes[MIXED] = told
     if any(one.aspect == mixture.HARDWARE for one in mixed):
         notes["hardware_s"] = mixture.TIMES
     return notes
+
+
+def _batch_effect(records: Iterable[StageRecord]) -> str | None:
+    """How many of the answers that were written again, one at a time, are others then."""
+    found = [effect for one in records if (effect := one.details.get("batch_effect"))]
+    checked = sum(one["checked"] for one in found)
+    if not checked:
+        return None
+    differing = sum(one["differing"] for one in found)
+    first = min((one["first_token"] for one in found if one["differing"]), default=None)
+    where = f", at token {first + 1} the earliest" if first is not None else ""
+    return (
+        f"Size of batches: of {checked} answers that were written again one at a time, {differing} "
+        f"{'differs' if differing == 1 else 'differ'} from the batch's{where}."
+    )
 
 
 def _contended(phase: Phase) -> bool:

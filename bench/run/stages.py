@@ -135,16 +135,34 @@ def _corpus(job: Job, tokenizer: Any) -> tuple[Sequence[Mapping[str, Any]], dict
 
 def generate(job: Job, work: Path, meter: Meter, progress: Progress) -> StageResult:
     """Answer every problem of the study's suites; ``work/generations.jsonl``, one a line."""
-    from bench.generate import decode
+    from bench.generate import answering, decode
 
     with meter.phase("load"):
-        model, tokenizer = _load_trained(job)
-    prompts = _prompts(job, tokenizer)
-    with meter.phase("generate"):
-        tokens = decode.generate(
-            model, tokenizer, prompts, job.study.decoding, work / GENERATIONS, progress
+        loaded = answering.load(
+            job.study, job.method, _answering_base(job), _adapter(job), work / CHECKPOINTS
         )
-    return StageResult(tokens=tokens, details={"prompts": len(prompts)})
+    prompts = _prompts(job, loaded.tokenizer)
+    with meter.phase("generate"):
+        answered = decode.generate(
+            loaded.engine,
+            loaded.tokenizer,
+            prompts,
+            job.study.decoding,
+            work / GENERATIONS,
+            progress,
+            loaded.budget,
+        )
+    with meter.phase("check"):
+        effect = answered.sample.effect(loaded.engine)
+    return StageResult(
+        tokens=answered.tokens,
+        details={
+            "prompts": len(prompts),
+            "batches": answered.batches,
+            "batch_effect": effect,
+            **loaded.details,
+        },
+    )
 
 
 def embed(job: Job, work: Path, meter: Meter, progress: Progress) -> StageResult:
@@ -213,21 +231,22 @@ def _base_folder(job: Job) -> Path:
     return bases.base_folder(model, job.study.seed, _cache(job), mirror=_mirror(job))
 
 
-def _load_trained(job: Job) -> tuple[Any, Any]:
-    """The model to evaluate: the plain base, an adapter on the 4-bit base, or full weights."""
-    from peft import PeftModel
+def _answering_base(job: Job) -> Path:
+    """The weights that answer: the plain base's, or those that full fine-tuning has left."""
+    from bench.train import methods
 
-    from bench.train import bases, methods
+    if job.method is None or methods.quantizes(job.method):
+        return _base_folder(job)
+    return job.inputs["train"] / MODEL
 
-    if job.method is None:
-        return bases.load(_base_folder(job), quantize=False)
-    trained = job.inputs["train"] / MODEL
-    if not methods.quantizes(job.method):
-        return bases.load(trained, quantize=False)
-    model, tokenizer = bases.load(
-        _base_folder(job), quantize=True, dequantised=job.study.training.dequantises
-    )
-    return PeftModel.from_pretrained(model, trained), tokenizer
+
+def _adapter(job: Job) -> Path | None:
+    """What QLoRA has left, to stand on the base."""
+    from bench.train import methods
+
+    if job.method is None or not methods.quantizes(job.method):
+        return None
+    return job.inputs["train"] / MODEL
 
 
 def _parameters(folder: Path) -> int:

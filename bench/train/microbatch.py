@@ -141,4 +141,4 @@ def _room_bytes(device: torch.device) -> float:
         pages = os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
         return _HOST_SHARE * pages
     free, _ = torch.cuda.mem_get_info(device)
-    return batching.USABLE * (free + torch.cuda.memory_reserved(device))
+    return (1 - costs.UNUSABLE) * (free + torch.cuda.memory_reserved(device))

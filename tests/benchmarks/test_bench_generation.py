@@ -12,7 +12,7 @@ import torch
 from bench.data.problems import suite_problems
 from bench.data.prompts import Prompts
 from bench.data.rows import prompt_text
-from bench.generate import decode
+from bench.generate import batches, decode, engines
 from bench.grid import study
 from bench.train import bases
 
@@ -41,25 +41,38 @@ def prompts(loaded):
     ]
 
 
-@pytest.mark.parametrize("batch_rows", [8, 64])
-def test_generate(benchmark, loaded, prompts, tmp_path, batch_rows):
+#: Rows of a batch, and its tokens at most (rows × the longest prompt and its answer).
+@pytest.mark.parametrize(
+    ("batch_rows", "batch_tokens"), [(8, None), (64, None), (64, 4096)], ids=["8", "64", "budget"]
+)
+def test_generate(benchmark, loaded, prompts, tmp_path, batch_rows, batch_tokens):
     threads = torch.get_num_threads()
     torch.set_num_threads(1)  # as the executor gives every stage one
     model, tokenizer = loaded
     smoke = study.load("smoke").decoding
     limits = dict.fromkeys(smoke.new_tokens, NEW_TOKENS)
-    decoding = smoke.model_copy(update={"new_tokens": limits, "batch_rows": batch_rows})
+    decoding = smoke.model_copy(
+        update={
+            "new_tokens": limits,
+            "batch_rows": batch_rows,
+            "batch_tokens": batch_tokens,
+            "check_rows": 0,
+        }
+    )
+    engine = engines.Greedy(model, tokenizer)
     rounds = iter(range(100))
 
     def answer():
         out = tmp_path / f"{next(rounds)}.jsonl"
-        return decode.generate(model, tokenizer, prompts, decoding, out), out
+        return decode.generate(engine, tokenizer, prompts, decoding, out), out
 
     try:
-        tokens, out = benchmark.pedantic(answer, rounds=3, warmup_rounds=1)
+        answered, out = benchmark.pedantic(answer, rounds=3, warmup_rounds=1)
     finally:
         torch.set_num_threads(threads)
+    tokens = answered.tokens
     assert len(out.read_text().splitlines()) == len(prompts)
+    benchmark.extra_info["batches"] = answered.batches["count"]
     assert tokens.processed >= tokens.real > tokens.trained > 0
     benchmark.extra_info["padding_share"] = round(1 - tokens.real / tokens.processed, 3)
     benchmark.extra_info["emitted_per_s"] = round(tokens.trained / benchmark.stats.stats.median)
@@ -67,7 +80,10 @@ def test_generate(benchmark, loaded, prompts, tmp_path, batch_rows):
 
 def test_plan_of_batches(benchmark, loaded, prompts):
     decoding = study.load("smoke").decoding
-    plan = benchmark.pedantic(
-        decode.batches, (loaded[1], prompts * 8, decoding), rounds=5, warmup_rounds=1
-    )
-    assert sum(map(len, plan)) == 8 * len(prompts)
+
+    def plan():
+        encoded = batches.encode(loaded[1], prompts * 8, decoding)
+        return batches.batches(encoded, decoding, 65_536)
+
+    planned = benchmark.pedantic(plan, rounds=5, warmup_rounds=1)
+    assert sum(map(len, planned)) == 8 * len(prompts)

@@ -12,7 +12,8 @@ from safetensors.torch import load_file
 from bench import costs
 from bench.costs import Shape
 from bench.errors import MachineError
-from bench.generate import decode
+from bench.generate import engines
+from bench.generate.greedy import greedy
 from bench.grid import batching, study
 from bench.profile import measure
 from bench.profile.items import Item
@@ -76,9 +77,9 @@ def test_a_trained_model_answers(device, random_base, tmp_path):
     model, tokens = bases.load(random_base, quantize=True, dequantised=False)
     model = PeftModel.from_pretrained(model, weights.parent).eval()
     ids = [tokens(text)["input_ids"] for text in ("sum even numbers", "count a list of text value")]
-    stops = decode.stop_ids(tokens)
-    both = decode.greedy(model, ids, [12, 12], stops, 0)
-    alone = [decode.greedy(model, [one], [12], stops, 0)[0] for one in ids]
+    stops = engines.stop_ids(tokens)
+    both = greedy(model, ids, [12, 12], stops, 0)
+    alone = [greedy(model, [one], [12], stops, 0)[0] for one in ids]
     assert [len(one) > 0 for one in both] == [True, True]
     # A batch may flip a near-tie, so that only the first token is promised.
     assert [one[0] for one in both] == [one[0] for one in alone]
