@@ -31,6 +31,7 @@ SCHEMA = {
     "schema": {1},
     "study": {"smoke"},
     "provenance": dict,
+    "devices": (str, int),
     "cells": (
         {
             "id": str,

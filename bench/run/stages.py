@@ -20,10 +20,11 @@ from typing import TYPE_CHECKING, Any
 from bench.grid.store import CHECKPOINTS
 from bench.measure import Meter
 from bench.records import Generation, Sample, Track
-from bench.run.job import Job, Progress, StageResult
+from bench.run.job import CHECKPOINT_MINUTES, Job, Progress, StageResult
 
 if TYPE_CHECKING:
     from bench.data.packing import PackedRows
+    from bench.data.rowcache import RowCache
     from bench.generate import decode
     from bench.grid.study import Training
     from bench.train.similarity import Similarity
@@ -55,6 +56,7 @@ def base(job: Job, work: Path, meter: Meter, progress: Progress) -> StageResult:
 def train(job: Job, work: Path, meter: Meter, progress: Progress) -> StageResult:
     """Train one model; ``work/model`` holds its adapter or its weights."""
     from bench.data import corpora
+    from bench.data.rowcache import RowCache
     from bench.train import bases, fit, methods
 
     assert job.method is not None
@@ -69,7 +71,10 @@ def train(job: Job, work: Path, meter: Meter, progress: Progress) -> StageResult
     with meter.phase("pack"):
         corpus = corpora.load(job.study.data, job.tasks, _mirror(job))
         counts = corpus.as_json()
-        rows = _rows(job, tokenizer, corpus.samples)
+        cache = RowCache(_cache(job))
+        rows = _rows(job, tokenizer, corpus.samples, cache)
+        for note in cache.notes:
+            print(note)
         del corpus  # the samples of the full corpus take a gigabyte
     with meter.phase("train"):
         result = fit.train(
@@ -82,6 +87,7 @@ def train(job: Job, work: Path, meter: Meter, progress: Progress) -> StageResult
             work,
             progress,
             _similarity(job, training, rows, tokenizer),
+            job.options.get("checkpoint_minutes", CHECKPOINT_MINUTES),
         )
     return StageResult(
         tokens=result.tokens,
@@ -94,6 +100,7 @@ def train(job: Job, work: Path, meter: Meter, progress: Progress) -> StageResult
             "documents": rows["train"].documents,
             "cut_documents": rows["train"].cut_documents,
             "dropped_tokens": rows["train"].dropped_tokens,
+            "rows_cache": cache.told,
             "types": bases.types(model),
             "data": counts,
         },
@@ -224,7 +231,7 @@ def _mirror(job: Job) -> Path | None:
 
 
 def _rows(
-    job: Job, tokenizer: Any, samples: Mapping[str, Sequence[Sample]]
+    job: Job, tokenizer: Any, samples: Mapping[str, Sequence[Sample]], cache: RowCache
 ) -> dict[str, PackedRows]:
     """The packed training and validation rows of the job's tasks."""
     from bench.data import rows
@@ -236,7 +243,7 @@ def _rows(
         tokenizer,
         job.study.training.of(job.tasks),
         job.study.seed,
-        _cache(job),
+        cache,
     )
 
 

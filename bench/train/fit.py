@@ -32,7 +32,7 @@ from bench.data.packing import PackedRows
 from bench.errors import BenchError
 from bench.grid.study import Training
 from bench.records import Tokens
-from bench.train import loss, methods
+from bench.train import checkpoints, loss, methods, placement
 
 Progress = Callable[[int, int], None]
 #: The study's validation score (``bench.train.similarity``): arg-max ids and labels to 0..100.
@@ -99,6 +99,7 @@ def train(
     work: Path,
     on_progress: Progress | None = None,
     similarity: Similarity | None = None,
+    checkpoint_minutes: float = 15.0,
 ) -> FitResult:
     """Train ``model`` (as ``bases.load`` gives it) and save the result in ``work/model``.
 
@@ -117,35 +118,40 @@ def train(
         work: the model's folder.
         on_progress: called with (steps done, steps in all) after every optimizer step.
         similarity: needed where early stopping watches ``similarity``.
+        checkpoint_minutes: how often to keep what there is, beside the protocol's checkpoints.
 
     Raises:
-        BenchError: early stopping without validation rows or without its metric.
+        Stopped: the process was asked to end; the step's checkpoint is complete.
+        BenchError: several devices are visible; early stopping without validation rows or
+            without its metric.
     """
     stopping = training.early_stopping
     if stopping is not None and "valid" not in rows:
         raise BenchError("early stopping without validation rows", hint="pack a valid split")
     if stopping is not None and stopping.metric == "similarity" and similarity is None:
         raise BenchError("early stopping by similarity without a metric", hint="pass one")
+    placement.require_one_device()
     deterministic(seed)
     model = methods.prepare(model, training, method, seed)
     loss.install(inner(model))
-    checkpoints = work / "checkpoints"
-    last = last_checkpoint(checkpoints)
+    kept = work / "checkpoints"
+    last = last_checkpoint(kept)
     trainer = Trainer(
         model=model,
-        args=arguments(training, method, seed, checkpoints, model),
+        args=arguments(training, method, seed, kept, model),
         train_dataset=Rows(rows["train"]),
         eval_dataset=Rows(rows["valid"]) if stopping else None,
         data_collator=collate,
         processing_class=tokenizer,
         compute_metrics=_metrics(similarity) if similarity else None,
-        callbacks=_callbacks(training, on_progress),
+        callbacks=_callbacks(training, on_progress, checkpoint_minutes),
     )
+    placement.require_one_device(trainer.args.n_gpu)
     trainer.remove_callback(PrinterCallback)
     trainer.train(resume_from_checkpoint=str(last) if last else None)
     _save(trainer.model, tokenizer, work / "model", full=not methods.quantizes(method))
     result = _result(trainer, rows["train"])
-    shutil.rmtree(checkpoints, ignore_errors=True)
+    shutil.rmtree(kept, ignore_errors=True)
     return result
 
 
@@ -167,7 +173,7 @@ def inner(model: Any) -> Any:
 
 
 def arguments(
-    training: Training, method: str, seed: int, checkpoints: Path, model: Any
+    training: Training, method: str, seed: int, folder: Path, model: Any
 ) -> TrainingArguments:
     """The Trainer's arguments for one training; precision and device follow the model.
 
@@ -197,7 +203,7 @@ def arguments(
         else {"eval_strategy": "no", "save_strategy": "epoch"}
     )
     return TrainingArguments(
-        output_dir=str(checkpoints),
+        output_dir=str(folder),
         per_device_train_batch_size=chosen.rows_per_micro_batch,
         per_device_eval_batch_size=chosen.rows_per_micro_batch,
         gradient_accumulation_steps=accumulation,
@@ -275,10 +281,12 @@ class _Mark(TrainerCallback):  # type: ignore[misc]
         control.should_log = control.should_log or control.should_save
 
 
-def _callbacks(training: Training, on_progress: Progress | None) -> list[TrainerCallback]:
+def _callbacks(
+    training: Training, on_progress: Progress | None, checkpoint_minutes: float
+) -> list[TrainerCallback]:
     stopping = training.early_stopping
     early = [EarlyStoppingCallback(stopping.patience, stopping.threshold)] if stopping else []
-    return [*early, _Diverged(), _Mark(on_progress)]
+    return [*early, _Diverged(), _Mark(on_progress), checkpoints.Keeper(checkpoint_minutes)]
 
 
 def last_checkpoint(folder: Path) -> Path | None:
