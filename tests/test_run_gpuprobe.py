@@ -98,6 +98,29 @@ def test_each_reason_has_its_remedy(monkeypatch, seen, variables, words, remedy)
     assert "\n" not in "".join(why)
 
 
+@pytest.mark.parametrize(
+    ("shown", "names"),
+    [(None, [0, 1]), ("1,0", [1, 0]), (uuid(1), [1]), ("", []), ("1,9,0", [1])],
+)
+def test_where_torch_is_absent_the_driver_is_asked(monkeypatch, tmp_path, shown, names):
+    """Outside containers it need not be there; inside one a kernel is run before a stage."""
+    driver(monkeypatch, tmp_path)
+    lines = "".join(f"{uuid(index)}, {NAME}, 81559, 80000\n" for index in (0, 1))
+    (tmp_path / "programs" / "nvidia-smi").write_text(f"#!/bin/sh\nprintf '{lines}'\n")
+    assert gpuprobe._shown({} if shown is None else {gpuprobe.VISIBLE: shown}) == tuple(
+        device(index, total_bytes=81559 << 20, free_bytes=80000 << 20, capability="")
+        for index in names
+    )
+
+
+def test_a_torch_that_cannot_be_loaded_is_said_to_be_absent(monkeypatch):
+    monkeypatch.setitem(sys.modules, "torch", None)
+    seen = gpuprobe.look()
+    assert seen.absent
+    assert "torch" in seen.said
+    assert not Found(said="it crashed").absent
+
+
 @pytest.mark.parametrize("stdout", ["", "no json", '{"devices": 3}'])
 def test_a_probe_that_dies_is_told_by_its_last_words(stdout):
     assert gpuprobe.read(stdout, "a\nSegmentation fault\n").said == "Segmentation fault"

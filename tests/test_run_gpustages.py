@@ -87,7 +87,7 @@ def run_on(executor: Local, job: Job, slot: Slot, folder: Path, function: str) -
     job = dataclasses.replace(job, slot=slot)
     work, resumed = results.prepare(OWNER, "train", KEY)
     executor.start(Task(job, function, work, resumed), None)
-    until_exit(executor, 120)
+    until_exit(executor, 900)
     record = store.read_record(work)
     assert record is not None
     assert record.outcome is Outcome.OK, (work / "log.txt").read_text()

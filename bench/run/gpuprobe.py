@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import dataclasses
 import functools
+import itertools
 import json
 import os
 import shutil
@@ -57,7 +58,9 @@ class Found:
     """What torch says of the GPUs that are visible to it.
 
     ``torch`` is its version, ``cuda`` that of the toolkit it was built for (None: a build for
-    CPUs), ``said`` what it said when it found no GPU that it can use.
+    CPUs), ``said`` what it said when it found no GPU that it can use. ``absent``: torch is not
+    installed, as it need not be outside containers; then the devices are those that
+    ``nvidia-smi`` shows, and no kernel has run on them.
     """
 
     torch: str | None = None
@@ -65,6 +68,7 @@ class Found:
     driver: str | None = None
     devices: tuple[Device, ...] = ()
     said: str = ""
+    absent: bool = False
 
     @property
     def usable(self) -> tuple[Device, ...]:
@@ -93,7 +97,35 @@ def here() -> Found:
         )
     except subprocess.TimeoutExpired:
         return Found(said=f"torch did not answer within {_TIMEOUT_S} s")
-    return read(done.stdout, done.stderr)
+    found = read(done.stdout, done.stderr)
+    return dataclasses.replace(found, devices=_shown(os.environ)) if found.absent else found
+
+
+def _shown(environment: Mapping[str, str]) -> tuple[Device, ...]:
+    """The GPUs that ``nvidia-smi`` shows, without those that the caller hides."""
+    query = "--query-gpu=uuid,name,memory.total,memory.free"
+    try:
+        done = subprocess.run(
+            ["nvidia-smi", query, "--format=csv,noheader,nounits"],
+            capture_output=True,
+            text=True,
+            timeout=_TIMEOUT_S,
+            check=True,
+        )
+    except (OSError, subprocess.SubprocessError):
+        return ()
+    by_name: dict[str, Device] = {}
+    for number, line in enumerate(done.stdout.strip().splitlines()):
+        uuid, name, *sizes = (part.strip() for part in line.split(","))
+        if len(sizes) == 2 and all(size.isdecimal() for size in sizes):
+            total_bytes, free_bytes = (int(size) * 2**20 for size in sizes)
+            device = Device(name, uuid, total_bytes, free_bytes, "")
+            by_name |= {str(number): device, uuid: device}
+    shown = environment.get(VISIBLE)
+    if shown is None:
+        return tuple(dict.fromkeys(by_name.values()))
+    words = itertools.takewhile(by_name.__contains__, map(str.strip, shown.split(",")))
+    return tuple(by_name[word] for word in words)
 
 
 def read(stdout: str, stderr: str) -> Found:
@@ -151,7 +183,7 @@ def look() -> Found:
     try:
         import torch
     except ImportError as error:
-        return Found(driver=driver, said=str(error))
+        return Found(driver=driver, said=str(error), absent=True)
     version, cuda = str(torch.__version__), torch.version.cuda
     with warnings.catch_warnings(record=True) as said:
         warnings.simplefilter("always")

@@ -165,14 +165,8 @@ def machine() -> dict[str, Any]:
 
 
 def gpus() -> list[dict[str, Any]]:
-    """Name, memory and driver of each NVIDIA GPU that torch can compute on.
-
-    Where torch is not installed, as outside containers it need not be, those that the driver's
-    own tool shows.
-    """
+    """Name, memory and driver of each NVIDIA GPU that torch can compute on."""
     found = gpuprobe.here()
-    if found.torch is None:
-        return shown_gpus()
     return [
         {"name": one.name, "memory_bytes": one.total_bytes, "driver": found.driver}
         for one in found.usable
