@@ -122,14 +122,15 @@ class _DeviceWide:
         except ImportError:
             return None
         try:
-            if self._handles is None:
+            if not self._handles:
                 pynvml.nvmlInit()
                 ids = [
                     f"GPU-{cuda.get_device_properties(index).uuid}"
                     for index in range(cuda.device_count())
                 ]
                 self._handles = [pynvml.nvmlDeviceGetHandleByUUID(name) for name in ids]
-            return sum(int(pynvml.nvmlDeviceGetMemoryInfo(h).used) for h in self._handles)
+            used = [int(pynvml.nvmlDeviceGetMemoryInfo(h).used) for h in self._handles]
+            return sum(used) if used else None
         except (pynvml.NVMLError, AttributeError):  # AttributeError: a torch without uuid
             return None
 

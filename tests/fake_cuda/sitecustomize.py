@@ -15,6 +15,7 @@ import importlib.util
 import json
 import os
 import sys
+import threading
 import types
 from pathlib import Path
 
@@ -32,7 +33,8 @@ _FACTORIES = (
 class State:
     """What a CUDA runtime knows of its process."""
 
-    counted = initialized = forked = placed = importing_bitsandbytes = False
+    counted = initialized = forked = placed = False
+    importing_bitsandbytes = None  # the thread that does: others go on measuring
     placed_bytes = 0
 
 
@@ -67,7 +69,7 @@ def _use():
 
 
 def _count():
-    if FAULT == "old-driver" or State.importing_bitsandbytes:
+    if FAULT == "old-driver" or State.importing_bitsandbytes == threading.get_ident():
         return 0
     _use()
     return len(visible())
@@ -254,11 +256,11 @@ class _After(importlib.abc.Loader):
 
         if torch.cuda.is_available():
             torch.cuda.get_device_capability(0)
-        State.importing_bitsandbytes = True
+        State.importing_bitsandbytes = threading.get_ident()
         try:
             self.loader.exec_module(module)
         finally:
-            State.importing_bitsandbytes = False
+            State.importing_bitsandbytes = None
 
     def __getattr__(self, name):
         return getattr(self.loader, name)
