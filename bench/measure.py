@@ -99,6 +99,17 @@ def _cuda() -> Any | None:
     return cuda if initialized is not None and initialized() else None
 
 
+def device_name() -> str | None:
+    """What this process computed on: the names of its GPUs, ``cpu``, or None (a lost GPU)."""
+    cuda = _cuda()
+    if cuda is None:
+        return "cpu"
+    try:
+        return ", ".join(cuda.get_device_name(index) for index in range(cuda.device_count()))
+    except RuntimeError:  # after an error on the device nothing more can be asked of it
+        return None
+
+
 class _Container:
     """What the container was charged since this was made: the highest sample, and at the end."""
 

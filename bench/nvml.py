@@ -57,14 +57,15 @@ class Devices:
             self._lacks = _MISSING
             return None
         try:
-            if self._handles is None:
+            if not self._handles:
                 pynvml.nvmlInit()
                 ids = [
                     f"GPU-{cuda.get_device_properties(index).uuid}"
                     for index in range(cuda.device_count())
                 ]
                 self._handles = [pynvml.nvmlDeviceGetHandleByUUID(name) for name in ids]
-            return sum(ask(pynvml, handle) for handle in self._handles)
+            told = [ask(pynvml, handle) for handle in self._handles]
+            return sum(told) if told else None
         except (pynvml.NVMLError, AttributeError):  # AttributeError: a torch without uuid
             return None
 

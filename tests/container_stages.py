@@ -41,7 +41,7 @@ def look(job: Job, work: Path, meter: Meter, progress: Progress) -> StageResult:
             "no_new_privileges": fields["NoNewPrivs"],
             "server": os.getppid(),
             "inputs": {name: sorted(os.listdir(at)) for name, at in job.inputs.items()},  # noqa: PTH208
-            "device": Path("/dev/bench-gpu").exists(),
+            "gpu_node": Path("/dev/bench-gpu").exists(),
         }
     )
 

@@ -3,15 +3,23 @@
 from __future__ import annotations
 
 import json
+from types import SimpleNamespace
 
 import pytest
 
 from bench import cli
 from bench.cli import console, executors, forecast
+from bench.containers import engine as engines
 from bench.containers.engine import Engine
+from bench.errors import MachineError
 from bench.grid import keys
-from bench.run import lacks, provenance, runner
+from bench.grid import study as grid_study
+from bench.run import gpuprobe, lacks, provenance, runner
+from bench.run.gpuprobe import Found, OtherProcess
 from tests import gpu_profiles
+from tests.fake_gpus import GB, NAME, device, found
+
+REAL_GPUS = provenance.gpus
 
 H100 = {"name": "NVIDIA H100 80GB HBM3", "memory_bytes": 85 * 10**9, "driver": "1"}
 L4 = {"name": "NVIDIA L4", "memory_bytes": 24 * 10**9, "driver": "1"}
@@ -243,3 +251,118 @@ def test_a_run_of_one_machine_becomes_a_figure_of_the_kit(capsys, tmp_path, monk
     )
     assert code == 3
     assert "no measured stages" in err
+
+
+# on GPUs
+
+
+@pytest.fixture
+def gpus(monkeypatch):
+    """Have the probe find some GPUs; without a driver's program, which nothing else asks."""
+
+    def have(seen):
+        monkeypatch.setattr(gpuprobe, "signs", lambda: True)
+        monkeypatch.setattr(gpuprobe, "here", lambda: seen)
+        monkeypatch.setattr(provenance, "gpus", REAL_GPUS)
+
+    return have
+
+
+REFUSED = [
+    (Found("2.13.0+cpu"), (), "torch 2.13.0+cpu is the CPU build", "remove .venv"),
+    (
+        Found("2.13.0+cu128", "12.8", "470.1", said="too old"),
+        (),
+        "can use none with the driver 470.1: too old",
+        "update the NVIDIA driver",
+    ),
+    (found(device(problem="no kernel image")), (), "no kernel image", "nvidia-smi -q"),
+    (found(device()), ("--gpus", "none"), "--gpus none forbids it", "leave --gpus out"),
+]
+
+
+@pytest.mark.parametrize(("seen", "arguments", "words", "remedy"), REFUSED)
+def test_a_hub_study_without_a_usable_gpu_is_one_line(
+    capsys, tmp_path, gpus, seen, arguments, words, remedy
+):
+    gpus(seen)
+    command = ("run", "--study", "paper", "--results", tmp_path / "r", *arguments)
+    code, _, err = run(capsys, *command)
+    assert code == 4
+    told = " ".join(err.split())
+    assert "base 1.5b: generate needs a CUDA GPU, and" in told
+    assert words in told
+    assert remedy in told
+    assert "--anyway" in told
+    assert not (tmp_path / "r").exists()
+    code, _, err = run(capsys, *command, "--anyway")
+    assert code == 3  # the next thing that it lacks: data
+    assert "not fetched" in err
+
+
+def chosen(study, seen, *arguments, engine=None):
+    """The GPUs that a run would use, and what it says of them."""
+    options = cli.parser().parse_args(["run", "--study", study, *arguments])
+    loaded = grid_study.load(study)
+    cells = grid_study.expand(loaded)
+    request = SimpleNamespace(study=loaded, cells=cells)
+    stage = SimpleNamespace(
+        stage="train", gpu=True, place="mt-qlora", memory=SimpleNamespace(value=60 * GB)
+    )
+    said = []
+    foreseen = SimpleNamespace(stages=[stage])
+    return forecast.gpus(request, engine, foreseen, options, said.append), said
+
+
+def test_every_usable_gpu_is_taken_and_said(gpus):
+    gpus(seen := found(device(0), device(1), device(2, problem="broken")))
+    taken, said = chosen("smoke", seen)
+    assert taken == (0, 1)
+    assert said == [f"computes on GPU 0 ({NAME}), GPU 1 ({NAME})"]
+    assert chosen("smoke", seen, "--gpus", "1") == ((1,), [f"computes on GPU 1 ({NAME})"])
+    assert chosen("smoke", seen, "--gpus", "none") == ((), ["computes on the CPU: --gpus none"])
+
+
+def test_a_study_that_needs_no_gpu_says_that_it_computes_without(gpus):
+    gpus(seen := Found("2.13.0+cpu"))
+    taken, said = chosen("smoke", seen)
+    assert taken == ()
+    assert said[0].startswith("computes on the CPU: torch 2.13.0+cpu is the CPU build")
+
+
+def test_too_little_free_memory_is_refused(gpus):
+    gpus(seen := found(device(0, free_bytes=20 * GB)))
+    for study in ("smoke", "paper"):
+        with pytest.raises(MachineError, match=r"about 62 GB.*20 GB are free") as told:
+            chosen(study, seen)
+        assert "--gpus" in told.value.hint
+    assert chosen("paper", seen, "--anyway")[0] == (0,)
+
+
+def test_another_process_on_a_gpu_keeps_what_is_measured_off_it(gpus):
+    gpus(seen := found(device(0, others=(OtherProcess(4711, 3 * GB),))))
+    with pytest.raises(MachineError, match=r"process 4711 holds 3.0 GB of GPU 0") as told:
+        chosen("paper", seen)
+    assert "--anyway" in told.value.hint
+    assert chosen("paper", seen, "--anyway")[0] == (0,)
+    assert chosen("smoke", seen)[0] == (0,)
+
+
+def test_an_engine_without_devices_is_refused_before_anything_is_built(gpus, monkeypatch):
+    gpus(seen := found(device(0)))
+    monkeypatch.setattr(engines, "cdi_devices", list)
+    podman = Engine("podman", "podman", "4.3.1", False, 1)
+    for arguments in (("paper", seen), ("smoke", seen, "--gpus", "0")):
+        with pytest.raises(MachineError, match="no GPU reaches a container") as told:
+            chosen(*arguments, engine=podman)
+        assert "nvidia-ctk cdi generate" in told.value.hint
+    taken, said = chosen("smoke", seen, engine=podman)
+    assert taken == ()
+    assert said == ["computes on the CPU: no device description (CDI) of an NVIDIA GPU"]
+
+
+@pytest.mark.parametrize("text", ["0", "-1", "x", "inf", "nan"])
+def test_minutes_between_checkpoints_are_a_positive_number(capsys, text):
+    code, _, err = run(capsys, "run", "--checkpoint-minutes", text)
+    assert code == 2
+    assert "not a positive number of minutes" in err

@@ -144,8 +144,13 @@ def test_limits_are_only_asked_for_where_the_engine_can_set_them():
 
 
 def test_gpus_go_by_cdi_under_podman_and_by_its_runtime_under_docker():
-    assert "--device=nvidia.com/gpu=all" in command(made(), gpus=True)
-    assert "--gpus=all" in command(made("docker"), gpus=True)
+    both = command(made(), gpus=(0, "GPU-1a"))
+    assert [one for one in both if "gpu" in one] == [
+        "--device=nvidia.com/gpu=0",
+        "--device=nvidia.com/gpu=GPU-1a",
+    ]
+    assert "--gpus=device=2" in command(made("docker"), gpus=(2,))
+    assert '--gpus="device=0,2"' in command(made("docker"), gpus=(0, 2))
     assert not any("gpu" in one for name in ("podman", "docker") for one in command(made(name)))
 
 

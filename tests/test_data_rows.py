@@ -8,6 +8,7 @@ import pytest
 from bench.data import rows
 from bench.data.packing import IGNORED
 from bench.data.prompts import Prompts
+from bench.data.rowcache import RowCache
 from bench.errors import BenchError
 from bench.grid import study
 from bench.records import Sample, Track
@@ -94,10 +95,13 @@ def test_published_rows_hold_whole_chats_tokenized_at_once(tokenizer):
 def test_kept_rows_equal_the_ones_just_made(tokenizer, tmp_path, packing):
     splits = {"train": SAMPLES[:30], "valid": SAMPLES[30:]}
     arguments = (splits, PROMPTS, tokenizer, training(packing=packing), 42)
-    made = rows.packed_rows(*arguments, tmp_path)
-    kept = rows.packed_rows(*arguments, tmp_path)
+    first, second = RowCache(tmp_path), RowCache(tmp_path)
+    made = rows.packed_rows(*arguments, first)
+    kept = rows.packed_rows(*arguments, second)
     plain = rows.packed_rows(*arguments, None)
-    assert len(list((tmp_path / "rows").iterdir())) == 2
+    assert (first.made, first.reused, first.told) == (2, 0, "made")
+    assert (second.made, second.reused, second.told) == (0, 2, "reused")
+    assert len(list((tmp_path / "rows").glob("*.arrow"))) == 2
     for split in splits:
         for other in (kept[split], plain[split]):
             assert other.tokens == made[split].tokens
@@ -112,29 +116,12 @@ def test_kept_rows_equal_the_ones_just_made(tokenizer, tmp_path, packing):
 
 def test_the_cache_is_read_by_the_datasets_library(tokenizer, tmp_path):
     datasets = pytest.importorskip("datasets")
-    made = rows.packed_rows({"train": SAMPLES}, PROMPTS, tokenizer, training(), 42, tmp_path)
-    (path,) = (tmp_path / "rows").iterdir()
+    cache = RowCache(tmp_path)
+    made = rows.packed_rows({"train": SAMPLES}, PROMPTS, tokenizer, training(), 42, cache)
+    (path,) = (tmp_path / "rows").glob("*.arrow")
     table = datasets.Dataset.from_file(str(path))
     assert len(table) == len(made["train"])
     assert table[0]["input_ids"] == made["train"].input_ids[0].tolist()
-
-
-def test_half_a_file_is_made_again(tokenizer, tmp_path):
-    arguments = ({"train": SAMPLES}, PROMPTS, tokenizer, training(), 42)
-    made = rows.packed_rows(*arguments, tmp_path)
-    (path,) = (tmp_path / "rows").iterdir()
-    path.write_bytes(path.read_bytes()[:700])
-    again = rows.packed_rows(*arguments, tmp_path)
-    assert again["train"].input_ids.tobytes() == made["train"].input_ids.tobytes()
-    path.write_bytes(b"")
-    assert rows.packed_rows(*arguments, tmp_path)["train"].tokens == made["train"].tokens
-
-
-def test_without_pyarrow_rows_are_made_each_time(tokenizer, tmp_path, monkeypatch):
-    monkeypatch.setattr(rows, "_arrow", lambda: None)
-    made = rows.packed_rows({"train": SAMPLES}, PROMPTS, tokenizer, training(), 42, tmp_path)
-    assert len(made["train"]) > 0
-    assert not (tmp_path / "rows").exists()
 
 
 def test_the_key_covers_what_decides_the_rows(tokenizer):

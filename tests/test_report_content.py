@@ -7,8 +7,8 @@ import dataclasses
 import pytest
 
 from bench.grid.study import HubBase
-from bench.report import content
-from tests.fabricated_run import PROVENANCE, SMOKE, reported
+from bench.report import content, folder, results
+from tests.fabricated_run import PROVENANCE, SMOKE, fabricate, reported
 
 
 def section(report, title):
@@ -44,6 +44,41 @@ def test_what_is_unknown_of_the_provenance_is_left_out():
         }
     )
     assert line == ["commit ffffffffff (modified)", "2 cores, 8.0 GiB", "2 × Example GPU"]
+
+
+@pytest.mark.parametrize(
+    ("devices", "told"),
+    [
+        ({}, "NVIDIA H100"),  # an older run, whose stages do not say
+        ({"NVIDIA H100": 1}, "computed on NVIDIA H100"),
+        ({"NVIDIA H100": 2}, "computed on 2 × NVIDIA H100"),
+        ({"NVIDIA H100": 1, "cpu": 1}, "computed on NVIDIA H100 and in part on the CPU"),
+        ({"cpu": 1}, "computed on the CPU, though NVIDIA H100 is here"),
+    ],
+)
+def test_the_device_that_computed_is_named_not_the_one_that_is_there(devices, told):
+    machine = {"gpus": [], "gpus_shown": ["NVIDIA H100"]}
+    assert content.provenance_line({"machine": machine}, devices)[-1] == told
+    assert content.provenance_line({"machine": {"gpus": []}}, {"cpu": 1})[-1] == "no GPU"
+
+
+def test_the_devices_are_those_that_the_stages_say(tmp_path):
+    run = folder.read(fabricate(tmp_path), SMOKE)
+    assert results.results(run)["devices"] == {}
+    gpu = {"device": "NVIDIA H100"}
+    told = {
+        "train": [{**gpu, "slot": {"gpus": [number]}} for number in (0, 1)],
+        "score": [{"device": "cpu", "slot": {"gpus": []}}] * 2,
+    }
+    records = dict(run.records)
+    for stage, details in told.items():
+        names = [name for name, one in records if one == stage and name.startswith("cells")]
+        for name, one in zip(names, details, strict=False):
+            record = records[name, stage]
+            records[name, stage] = dataclasses.replace(record, details=one)
+    assert results.results(dataclasses.replace(run, records=records))["devices"] == {
+        "NVIDIA H100": 2
+    }
 
 
 def test_a_run_without_failures_says_so_in_one_line():

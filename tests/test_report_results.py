@@ -59,6 +59,7 @@ SCHEMA = {
     "schema": {1},
     "study": {"smoke"},
     "provenance": dict,
+    "devices": (str, int),
     "cells": (
         {
             "id": str,

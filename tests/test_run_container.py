@@ -27,6 +27,7 @@ from bench.records import Outcome, StageRecord
 from bench.run import container
 from bench.run.child import Task
 from bench.run.job import Job
+from bench.run.slots import CPU, Slot
 from tests.container_runner import OWNER, around, job
 
 pytestmark = pytest.mark.slow  # not by their time: unit tests need neither engine nor images
@@ -263,23 +264,22 @@ def test_a_described_gpu_reaches_the_container(engine, image, results):
     if engines.cdi_devices():
         pytest.skip("this machine describes real GPUs")
     node = {"path": "/dev/bench-gpu", "hostPath": "/dev/null", "type": "c", "major": 1, "minor": 3}
-    device = {"name": "all", "containerEdits": {"deviceNodes": [node]}}
+    device = {"name": "3", "containerEdits": {"deviceNodes": [node]}}
     content = {"cdiVersion": "0.5.0", "kind": "nvidia.com/gpu", "devices": [device]}
     made = not description.parent.exists()
     description.parent.mkdir(exist_ok=True)
     description.write_text(json.dumps(content))
     try:
-        seen = around()
-        surroundings = container.Surroundings(
-            seen.readable, seen.variables, seen.memory_bytes, seen.cpus, gpus=True
-        )
         given = {"run": image, "score": image}
-        with container.Containers(
-            engine, given, results.folder, surroundings, preload={}
-        ) as started:
-            record, _ = finish(started, results, "look", job(KEY, options={"paths": []}))
-            assert record is not None
-            assert record.details["device"]
+        with container.Containers(engine, given, results.folder, around(), preload={}) as started:
+            for slot in (Slot((3,)), CPU):
+                asked = job(KEY, slot=slot, options={"paths": []})
+                record, _ = finish(started, results, "look", asked)
+                assert record is not None
+                assert record.details["gpu_node"] is bool(slot.gpus)
+                # The container of a GPU ends with its stage.
+                names = engine.names(f"{container.LABEL}={container.label(results.folder)}")
+                assert bool(names) is not bool(slot.gpus)
     finally:
         description.unlink()
         if made:

@@ -1,7 +1,8 @@
-"""``kill -9`` in the midst of the real stages: the same command ends with the same results."""
+"""Kills in the midst of the real stages: the same command ends with the same results."""
 
 from __future__ import annotations
 
+import json
 import os
 import shutil
 import signal
@@ -11,7 +12,7 @@ from pathlib import Path
 import pytest
 
 from bench.measure import descendants
-from tests.tiny_run import Place, below, executed, finished, undisturbed
+from tests.tiny_run import STAGES, Place, below, executed, finished, undisturbed
 
 __all__ = ["finished", "undisturbed"]  # fixtures
 
@@ -121,3 +122,40 @@ def test_a_killed_stage(unfinished: Place, undisturbed: Place, midst, stages) ->
     assert outcomes[failed] == "failed"
     assert outcomes["score"] == "skipped"
     check_continued(unfinished, undisturbed, unfinished.stamps(), stages)
+
+
+def last_step(place: Place) -> int:
+    """The step of the newest complete checkpoint; 0 without one."""
+    complete = (place.run / f"{TRAIN}.partial").glob("checkpoints/checkpoint-*/complete")
+    return max((int(path.parent.name.rpartition("-")[2]) for path in complete), default=0)
+
+
+@pytest.mark.parametrize("how", [signal.SIGTERM, signal.SIGINT])
+def test_a_run_that_is_told_to_end(unfinished: Place, undisturbed: Place, how) -> None:
+    """Its training writes a checkpoint of the step that it is in, and goes on behind it."""
+    runner = unfinished.start(jobs=1)
+    wait_until(lambda: has_checkpoint(unfinished), "training in its midst")
+    runner.send_signal(how)
+    ended = unfinished.wait(runner)
+    assert ended.code == 130, ended.said
+    assert not unfinished.processes()
+    record = json.loads((unfinished.run / f"{TRAIN}.partial" / "record.json").read_text())
+    assert record["outcome"] == "interrupted"
+    kept = last_step(unfinished)
+    steps = undisturbed.record(TRAIN)["details"]["steps"]
+    assert 0 < kept < steps
+    done = unfinished.execute(jobs=1)
+    assert done.code == 0, done.said
+    assert unfinished.outputs() == undisturbed.outputs()
+    here, there = (one.record(TRAIN)["details"] for one in (unfinished, undisturbed))
+    assert (here["steps"], here["best_step"]) == (there["steps"], there["best_step"])
+    valid = [[one["valid"] for one in each["losses"] if one["valid"]] for each in (here, there)]
+    assert valid[0] == valid[1]
+
+
+def test_a_mixture_is_tokenized_once(undisturbed: Place) -> None:
+    trained = [stage for stage in STAGES if stage.endswith("/train")]
+    told = [undisturbed.record(stage)["details"]["rows_cache"] for stage in trained]
+    # Three of one task, and one mixture that both multi-task models share.
+    assert len(told) == 5
+    assert sorted(told) == ["made"] * 4 + ["reused"]

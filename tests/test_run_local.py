@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import os
 import signal
 import time
@@ -17,6 +18,7 @@ from bench.records import Outcome, StageRecord
 from bench.run.child import Task
 from bench.run.job import Job
 from bench.run.local import Local
+from bench.run.slots import CPU, Slot
 
 OWNER, KEY = "bases/2m", "a" * 64
 
@@ -93,17 +95,20 @@ def until_exit(executor: Local, timeout_s: float = 20) -> list[Mapping[str, Any]
     raise AssertionError(f"no exit, only {messages}")
 
 
-def one(job: Job, tmp_path: Path, function: str, **options: Any) -> tuple[StageRecord | None, Path]:
+def one(
+    job: Job, tmp_path: Path, function: str, slot: Slot = CPU, **options: Any
+) -> tuple[StageRecord | None, Path]:
     results = Store(tmp_path / "run")
     work, resumed = results.prepare(OWNER, "base", KEY)
     with Local(**options) as executor:
+        job = dataclasses.replace(job, slot=slot)
         executor.start(Task(job, f"local_stages:{function}", work, resumed), None)
         until_exit(executor)
     return store.read_record(work), work
 
 
 def test_the_environment_is_set_before_python_starts(job: Job, tmp_path: Path) -> None:
-    told = [one(job, tmp_path, "tell", threads=3, preload=())[0] for _ in range(2)]
+    told = [one(job, tmp_path, "tell", Slot(threads=3), preload=())[0] for _ in range(2)]
     assert told[0] is not None
     assert told[1] is not None
     assert told[0].details["environment"] == {
@@ -118,7 +123,7 @@ def test_the_environment_is_set_before_python_starts(job: Job, tmp_path: Path) -
 
 def test_the_runners_own_environment_is_untouched(job: Job, tmp_path: Path) -> None:
     before = dict(os.environ)
-    one(job, tmp_path, "tell", threads=3, preload=())
+    one(job, tmp_path, "tell", Slot(threads=3), preload=())
     assert dict(os.environ) == before
 
 
@@ -163,7 +168,7 @@ def test_a_crash_leaves_its_trace_in_the_log(job: Job, tmp_path: Path) -> None:
 def test_a_stage_may_use_processes_of_its_own(job: Job, tmp_path: Path) -> None:
     record, _ = one(job, tmp_path, "parallel", preload=())
     assert record is not None
-    assert record.details == {"sum": 6}
+    assert record.details["sum"] == 6
 
 
 def test_a_stopped_stage_cleans_up(job: Job, tmp_path: Path) -> None:
@@ -190,7 +195,7 @@ def test_leaving_ends_what_still_runs(job: Job, tmp_path: Path) -> None:
         executor.start(Task(job, "local_stages:lingering", work, False), None)
         while (message := executor.poll(20)) and message["event"] != "progress":
             pass
-        assert executor._server is not None
-        below = Path(f"/proc/{executor._server.pid}/task/{executor._server.pid}/children")
+        (server,) = executor._servers.values()
+        below = Path(f"/proc/{server.process.pid}/task/{server.process.pid}/children")
         (pid,) = below.read_text().split()
     assert not Path(f"/proc/{pid}").exists()

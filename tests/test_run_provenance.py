@@ -16,6 +16,7 @@ from bench.grid import study
 from bench.records import Outcome
 from bench.run import provenance, software
 from bench.run.outcomes import bare_record
+from bench.run.slots import Slots
 
 ROOT = Path(__file__).parent.parent
 
@@ -26,8 +27,7 @@ def collect(root: Path) -> dict[str, object]:
         root,
         executor="venv",
         command=["python", "-m", "bench", "run"],
-        threads=1,
-        jobs=2,
+        slots=Slots(2),
         data={"train": {"functions.jsonl": "00"}},
     )
 
@@ -115,8 +115,7 @@ def test_in_containers_the_stages_tell_their_libraries(tmp_path: Path) -> None:
         engine={"name": "podman", "version": "4.3.1"},
         images=images,
         command=["bench", "run"],
-        threads=1,
-        jobs=2,
+        slots=Slots(2),
         data={},
     )
     assert made["libraries"] == {}, "this process is in no container"

@@ -24,6 +24,7 @@ from bench.grid.store import DiskError, State, Store
 from bench.records import Outcome
 from bench.run.local import Local
 from bench.run.runner import Event, Summary, run
+from bench.run.slots import Slots
 
 TESTS = Path(__file__).parent
 FUNCTIONS = dict.fromkeys(keys.ENTRIES, "fake_stages:stage")
@@ -63,6 +64,7 @@ def execute(
     results: Store,
     *,
     jobs: int = 2,
+    gpus: tuple[int | str, ...] = (),
     limits_s: dict[str, float] | None = None,
     cells: tuple[str, ...] = (),
     **options: Any,
@@ -78,7 +80,7 @@ def execute(
             results,
             executor,
             functions=FUNCTIONS,
-            jobs=jobs,
+            slots=Slots(jobs, gpus, cores=4),
             limits_s=limits_s,
             options={"journal": str(journal), **options},
             provenance="0123456789ab",
@@ -115,7 +117,11 @@ def test_every_stage_runs_once_after_what_it_needs(smoke: study.Study, results: 
     # One process per stage.
     assert len({pid for _, pid, _, _ in done.journal}) == 18
     record = done.summary.records[f"{CELL}/score"]
-    assert record.details == {"inputs": ["base", "generate", "train"]}
+    assert record.details == {
+        "inputs": ["base", "generate", "train"],
+        "slot": {"gpus": [], "threads": 1},
+        "device": "cpu",
+    }
     assert set(record.files) == {"output.txt", "log.txt"}
     assert record.tokens is not None
     assert record.tokens.trained == 1

@@ -27,7 +27,7 @@ def side(tmp_path, monkeypatch):
 
 
 def test_a_folder_that_a_variable_names_can_be_read_by_its_name(side):
-    around = surroundings(SMOKE, None, jobs=2, gpus=False)
+    around = surroundings(SMOKE, None, at_once=2)
     assert side.parent in around.readable
     assert around.variables[hubmodels.SIDE_VARIABLE] == str(side.parent)
 
@@ -36,7 +36,7 @@ def test_a_file_that_root_alone_can_read_is_named_before_anything_starts(side, m
     """As ``save_pretrained`` leaves it: containers of root run as nobody."""
     (side / hubmodels.WEIGHTS).chmod(0o600)
     with pytest.raises(MachineError, match="only its owner can read it") as caught:
-        surroundings(SMOKE, None, jobs=2, gpus=False)
+        surroundings(SMOKE, None, at_once=2)
     assert "chmod -R o+rX" in caught.value.hint
     monkeypatch.setattr(os, "geteuid", lambda: 1000)  # containers are then the user's own
-    surroundings(SMOKE, None, jobs=2, gpus=False)
+    surroundings(SMOKE, None, at_once=2)

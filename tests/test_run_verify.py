@@ -23,6 +23,7 @@ from bench.grid.store import Store
 from bench.records import Outcome
 from bench.run import checkout, provenance, verify
 from bench.run.outcomes import bare_record
+from bench.run.slots import Slots
 from bench.run.verify import Verification
 
 ROOT = Path(__file__).parent.parent
@@ -55,8 +56,7 @@ def made(folder: Path, images: dict[str, str] | None = None) -> Path:
         executor="venv" if images is None else "container",
         images=None if images is None else named,
         command=["bench", "run"],
-        threads=1,
-        jobs=2,
+        slots=Slots(2),
         data={},
     )
     name = provenance.write(folder, content, SMOKE)

@@ -21,6 +21,7 @@ from bench.gpus import gpu_visible
 from bench.grid import keys
 from bench.grid.study import Study
 from bench.run import container, local, runner
+from bench.run.slots import Slots
 from bench.run.surroundings import surroundings
 
 Name = Literal["container", "venv"]
@@ -109,15 +110,21 @@ def built(choice: Choice, say: Callable[[str], None], *, offline: bool) -> Choic
 
 @contextlib.contextmanager
 def started(
-    choice: Choice, study: Study, folder: Path, mirror: Path | None, jobs: int
+    choice: Choice, study: Study, folder: Path, mirror: Path | None, slots: Slots
 ) -> Iterator[runner.Executor]:
-    """The executor of a run in ``folder``, which is locked; it ends with all that it started."""
+    """The executor of a run in ``folder``, which is locked; it ends with all that it started.
+
+    Raises:
+        MachineError: a GPU of the ``slots`` cannot be used in containers.
+    """
     if choice.engine is None:
         with local.Local() as executor:
             yield executor
         return
-    around = surroundings(study, mirror, jobs=jobs, gpus=has_gpu())
+    around = surroundings(study, mirror, at_once=slots.count)
     references = {name: image.reference for name, image in choice.images.items()}
+    if slots.gpus:
+        container.require_gpus(choice.engine, references["run"], slots.gpus, around)
     with container.Containers(choice.engine, references, folder, around) as containers:
         yield containers
 

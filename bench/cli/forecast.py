@@ -6,15 +6,17 @@ import argparse
 import dataclasses
 import functools
 import os
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, Protocol
 
 from bench.cli import liveplan
 from bench.cli.console import err
+from bench.containers.engine import Engine
 from bench.costs import Shape
 from bench.data import architectures, sizes
 from bench.data.sources import ROOT, cache_folder
+from bench.errors import MachineError
 from bench.grid import devices, estimates, fit, profiles, recorded, schedule, totals
 from bench.grid import study as study_module
 from bench.grid.devices import Machine
@@ -25,7 +27,9 @@ from bench.grid.store import Store
 from bench.grid.study import HubBase, Study, TinyBase
 from bench.grid.totals import CellEstimate
 from bench.records import Cell
-from bench.run import provenance
+from bench.run import gpuchoice, gpuprobe, provenance
+from bench.run.gpuprobe import Device
+from bench.run.slots import ON_GPU, Gpu
 
 #: The figures that ship with the kit.
 REFERENCE = ROOT / "reports" / recorded.REFERENCE
@@ -117,8 +121,8 @@ def forecast(
     known = estimates.Known(study, machine, amounts_of, shape_of, runs, measured)
     found = estimates.estimate(known, stages)
     downloads = _downloads(study, cells, amounts_of(study))
-    cores = len(os.sched_getaffinity(0))
-    chosen = jobs or fit.fitting_jobs(machine, found, cores)
+    cores = len(os.sched_getaffinity(0)) - len(here["gpus"])  # one core drives a GPU
+    chosen = jobs or fit.fitting_jobs(machine, found, max(1, cores))
     count = gpus or (1 if machine.imagined else max(1, len(here["gpus"])))
     return Forecast(
         machine,
@@ -225,13 +229,69 @@ def require_fit(
 def refuse_without_gpu(
     request: Request, stages: Callable[[], Sequence[PlannedStage]], options: argparse.Namespace
 ) -> None:
-    """Refuse models of the hub on a machine without a GPU, before their data is asked for.
+    """Refuse models of the hub where no GPU can be used, before their data is asked for.
 
     ``stages`` are looked at only then: what is left of them may need none.
 
     Raises:
-        MachineError: a stage that is left needs a GPU.
+        MachineError: a stage that is left needs a GPU, and why none can be had.
     """
     hub = any(isinstance(base, HubBase) for base in request.study.sizes)
-    if hub and not options.anyway and not provenance.gpus():
-        fit.require(fit.without_gpu(request.study, stages()))
+    if not hub or options.anyway:
+        return
+    if options.gpus == gpuchoice.NONE:
+        why = ("--gpus none forbids it", "leave --gpus out")
+        fit.require(fit.without_gpu(request.study, stages(), *why))
+    if not provenance.gpus():
+        why = gpuprobe.problem(gpuprobe.here()) or ("this machine shows none", "see nox -s doctor")
+        fit.require(fit.without_gpu(request.study, stages(), *why))
+
+
+def gpus(
+    request: Request,
+    engine: Engine | None,
+    found: Forecast,
+    options: argparse.Namespace,
+    say: Callable[[str], None],
+) -> tuple[Gpu, ...]:
+    """The GPUs that a run uses; ``say`` gets a line on what it computes on.
+
+    Args:
+        request: the run.
+        engine: of its containers; None where it does without.
+        found: its forecast.
+        options: ``--gpus`` and ``--anyway``.
+        say: shows a line.
+
+    Raises:
+        BenchError: ``--gpus`` names one that is not there.
+        MachineError: one cannot be used, is too full or is another's, without ``--anyway``.
+    """
+    if not any(one.stage in ON_GPU for one in found.stages):
+        return ()
+    seen = gpuprobe.here()
+    chosen = gpuchoice.choose(options.gpus, seen)
+    hub = any(isinstance(base, HubBase) for base in request.study.sizes)
+    lacking = engine.gpu_problem() if chosen and engine is not None else None
+    if lacking is not None and (hub or options.gpus) and not options.anyway:
+        hint = f"{lacking[1]}; or run without containers: --executor venv"
+        raise MachineError(f"no GPU reaches a container: {lacking[0]}", hint=hint)
+    if not chosen or lacking is not None:
+        why = lacking or (gpuprobe.problem(seen) if gpuprobe.signs() else None)
+        if why is not None or options.gpus == gpuchoice.NONE:
+            say(f"computes on the CPU: {why[0] if why else '--gpus none'}")
+        return ()
+    named = {f"GPU {gpu} ({one.name})": one for gpu, one in chosen.items()}
+    say(f"computes on {', '.join(named)}")
+    if not options.anyway:
+        free = {name: one.free_bytes for name, one in named.items()}
+        fit.require(fit.busy(free, list(_others(named)) if hub else (), found.stages))
+    return tuple(chosen)
+
+
+def _others(named: Mapping[str, Device]) -> Iterator[str]:
+    """A few words for each process that computes on a chosen GPU already."""
+    for name, device in named.items():
+        for one in device.others:
+            held = "memory" if one.used_bytes is None else f"{one.used_bytes / 1e9:.1f} GB"
+            yield f"process {one.pid} holds {held} of {name}"

@@ -10,6 +10,8 @@ import bench
 from bench.cli import building, executors, profiling, study, tools, verifying
 from bench.data.sources import ROOT
 from bench.records import TASKS
+from bench.run import gpuchoice
+from bench.run.job import CHECKPOINT_MINUTES
 from bench.scoring import codereval
 from bench.scoring.sandbox.jail import UNSAFE_OPTION
 
@@ -85,8 +87,9 @@ def _of_a_study() -> argparse.ArgumentParser:
 def _declare_study(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
     """``run``, ``plan``, ``generate`` and ``report``; ``score`` is one of them, too."""
     common, running, earlier = _of_a_study(), _of_a_run(), _of_an_earlier_run()
+    models = _of_models()
     told = "run a study from data to report"
-    run = commands.add_parser("run", parents=[common, running, earlier], help=told)
+    run = commands.add_parser("run", parents=[common, running, models, earlier], help=told)
     run.add_argument(
         "--yes", action="store_true", help="fetch what the study reads and is not here, unasked"
     )
@@ -114,7 +117,9 @@ def _declare_study(commands: argparse._SubParsersAction[argparse.ArgumentParser]
     plan.set_defaults(command=study.plan)
 
     told = "generate anew from stored trained models, then score and report"
-    generate = commands.add_parser("generate", parents=[common, running, earlier], help=told)
+    generate = commands.add_parser(
+        "generate", parents=[common, running, models, earlier], help=told
+    )
     generate.set_defaults(command=study.generate)
 
     report = commands.add_parser(
@@ -127,7 +132,10 @@ def _of_a_run() -> argparse.ArgumentParser:
     """The options of the commands that execute stages."""
     running = argparse.ArgumentParser(add_help=False)
     running.add_argument(
-        "--jobs", type=_positive, metavar="N", help="stages at once (default: as many as fit)"
+        "--jobs",
+        type=_positive,
+        metavar="N",
+        help="stages at once, beside one on each GPU (default: as many as fit)",
     )
     running.add_argument(
         "--anyway", action="store_true", help="run even what surely does not fit this machine"
@@ -139,6 +147,26 @@ def _of_a_run() -> argparse.ArgumentParser:
         help="end a stage that takes longer; its checkpoints stay, and the same command goes on",
     )
     return running
+
+
+def _of_models() -> argparse.ArgumentParser:
+    """The options of the commands that compute with models."""
+    models = argparse.ArgumentParser(add_help=False)
+    models.add_argument(
+        "--gpus",
+        metavar="all|none|LIST",
+        help="GPUs by number or UUID among those that CUDA_VISIBLE_DEVICES shows, for example "
+        "0,2: one model on each at a time (default: all that can be used)",
+    )
+    models.add_argument(
+        "--checkpoint-minutes",
+        type=_minutes,
+        default=CHECKPOINT_MINUTES,
+        metavar="N",
+        help="a training keeps what it has at least so often, and whenever it is asked to end "
+        f"(default: {CHECKPOINT_MINUTES:g})",
+    )
+    return models
 
 
 def _of_an_earlier_run() -> argparse.ArgumentParser:
@@ -238,7 +266,9 @@ def _declare_score(commands: argparse._SubParsersAction[argparse.ArgumentParser]
         metavar="NAME",
         help="only these, for example lizard (repeatable; default: all but judge)",
     )
-    score.set_defaults(command=study.score)
+    score.set_defaults(
+        command=study.score, gpus=gpuchoice.NONE, checkpoint_minutes=CHECKPOINT_MINUTES
+    )
 
 
 def _declare_fetch(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
@@ -304,13 +334,21 @@ def _declare_reanalyse(commands: argparse._SubParsersAction[argparse.ArgumentPar
 
 
 def _hours(text: str) -> float:
+    return _amount(text, "hours")
+
+
+def _minutes(text: str) -> float:
+    return _amount(text, "minutes")
+
+
+def _amount(text: str, unit: str) -> float:
     try:
-        hours = float(text)
+        amount = float(text)
     except ValueError:
-        hours = math.nan
-    if not 0 < hours < math.inf:
-        raise argparse.ArgumentTypeError(f"{text!r} is not a positive number of hours")
-    return hours
+        amount = math.nan
+    if not 0 < amount < math.inf:
+        raise argparse.ArgumentTypeError(f"{text!r} is not a positive number of {unit}")
+    return amount
 
 
 def _positive(text: str) -> int:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import dataclasses
 import json
+import os
 import sys
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -36,6 +37,7 @@ from bench.grid.store import HTML, State, Store
 from bench.grid.study import Study
 from bench.records import Cell
 from bench.run import earlier, ingredients, lacks, provenance, runner
+from bench.run.slots import Slots
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
@@ -92,11 +94,7 @@ def _request(
 
 def _with_images(request: _Request, options: argparse.Namespace) -> _Request:
     """The request with the images of its executor, which are built now where they are not."""
-
-    def say(text: str) -> None:
-        out.print(text, soft_wrap=True, markup=False)
-
-    built = executors.built(request.executor, say, offline=options.offline)
+    built = executors.built(request.executor, _say, offline=options.offline)
     return dataclasses.replace(request, executor=built)
 
 
@@ -172,7 +170,8 @@ def run(options: argparse.Namespace) -> int:
     digests.verify(request.study, request.mirror)
     if request.executor.unbuilt and options.earlier is None and not _stored(request):
         # Else minutes of building would come first.
-        forecast.require_fit(request, _chosen(request, _planned(request)), options)
+        foreseen = forecast.require_fit(request, _chosen(request, _planned(request)), options)
+        forecast.gpus(request, request.executor.engine, foreseen, options, lambda _: None)
     request = _with_images(request, options)
     with request.store.locked():
         taken = _take(request, options)
@@ -264,13 +263,15 @@ def _execute(
 ) -> runner.Summary:
     """Run what is left of the chosen stages, with its progress on the terminal."""
     lacks.require_weights(request.study, left, request.mirror)
-    jobs = forecast.before_a_run(request, stages, options).jobs
-    out.print(f"{len(stages)} stages, {len(left)} to run with --jobs {jobs}")
+    foreseen = forecast.before_a_run(request, stages, options)
+    gpus = forecast.gpus(request, request.executor.engine, foreseen, options, _say)
+    slots = Slots(foreseen.jobs, gpus, cores=len(os.sched_getaffinity(0)))
+    out.print(f"{len(stages)} stages, {len(left)} to run with --jobs {slots.jobs}")
     if (engine := request.executor.engine) is not None and not engine.limits:
         told = "the containers have no limits, and what each uses is not told: see nox -s doctor"
         out.print(f"[yellow]{told}[/]", soft_wrap=True)
     with executors.started(
-        request.executor, request.study, request.store.folder, request.mirror, jobs
+        request.executor, request.study, request.store.folder, request.mirror, slots
     ) as executor:
         name = provenance.write(
             request.store.folder,
@@ -279,8 +280,7 @@ def _execute(
                 ROOT,
                 **request.executor.provenance,
                 command=["bench", *sys.argv[1:]],
-                threads=executor.threads,
-                jobs=jobs,
+                slots=slots,
                 data=request.data,
             ),
             request.study,
@@ -295,13 +295,14 @@ def _execute(
                 request.study,
                 request.store,
                 executor,
-                jobs=jobs,
+                slots=slots,
                 limits_s=_limits_s(options),
                 on_event=shown.show,
                 options={
                     "mirror": str(request.mirror.resolve()) if request.mirror else None,
                     "cache": str(cache_folder()),
                     "unsafe": options.unsafe,
+                    "checkpoint_minutes": options.checkpoint_minutes,
                 },
                 provenance=name,
             )
@@ -310,6 +311,10 @@ def _execute(
     if summary.interrupted:
         raise KeyboardInterrupt
     return summary
+
+
+def _say(text: str) -> None:
+    out.print(text, soft_wrap=True, markup=False)
 
 
 def _limits_s(options: argparse.Namespace) -> dict[str, float]:

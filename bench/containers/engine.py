@@ -49,7 +49,8 @@ class Mount:
 class ContainerSpec:
     """A container to run.
 
-    ``nested`` lets what runs inside make namespaces of its own: the sandbox of the samples.
+    ``gpus`` are the NVIDIA GPUs that it sees, by number or UUID. ``nested`` lets what runs
+    inside make namespaces of its own: the sandbox of the samples.
     ``time_limit_s`` is the engine's own last resort (podman only).
     """
 
@@ -64,7 +65,7 @@ class ContainerSpec:
     processes: int = 4096
     scratch_bytes: int = 1 << 30
     time_limit_s: int | None = None
-    gpus: bool = False
+    gpus: Sequence[int | str] = ()
     nested: bool = False
 
 
@@ -127,12 +128,26 @@ class Engine:
             run.append("--security-opt=label=disable")  # or the mounts would need new labels
         if spec.nested:
             run += self._nesting()
-        if spec.gpus:
-            run += self.gpu_arguments
+        run += self.gpu_arguments(spec.gpus)
         run += [f"--label={name}={value}" for name, value in spec.labels.items()]
         run += [f"--env={name}={value}" for name, value in spec.environment.items()]
         run += [f"--mount={mount.argument}" for mount in spec.mounts]
         return [self.program, *self.options, *run, spec.image, *spec.command]
+
+    def gpu_problem(self) -> tuple[str, str] | None:
+        """Why it cannot hand a GPU over, and the remedy; None where it can.
+
+        podman knows GPUs by their CDI descriptions, docker by NVIDIA's runtime.
+        """
+        if self.name == "podman":
+            if cdi_devices():
+                return None
+            remedy = "nvidia-ctk cdi generate --output=/etc/cdi/nvidia.yaml"
+            return "no device description (CDI) of an NVIDIA GPU", remedy
+        if "nvidia" in self.call("info", "--format={{json .Runtimes}}", check=False).stdout:
+            return None
+        remedy = "nvidia-ctk runtime configure --runtime=docker, then restart docker"
+        return "docker has no NVIDIA runtime", remedy
 
     @property
     def limits(self) -> bool:
@@ -162,12 +177,15 @@ class Engine:
             found.append(f"--ulimit={name}={limit}:{limit}")
         return found
 
-    @property
-    def gpu_arguments(self) -> list[str]:
-        """All NVIDIA GPUs: by their CDI names under podman, by docker's own runtime there."""
+    def gpu_arguments(self, gpus: Sequence[int | str]) -> list[str]:
+        """Some NVIDIA GPUs: by their CDI names under podman, by docker's own runtime there."""
         if self.name == "podman":
-            return ["--device=nvidia.com/gpu=all"]
-        return ["--gpus=all"]
+            return [f"--device=nvidia.com/gpu={gpu}" for gpu in gpus]
+        named = ",".join(map(str, gpus))
+        if len(gpus) > 1:
+            named = f'"device={named}"'  # the option is a line of CSV: quotes keep its commas
+            return [f"--gpus={named}"]
+        return [f"--gpus=device={named}"] if gpus else []
 
     def _nesting(self) -> list[str]:
         """Let an unprivileged process make namespaces and mount a fresh /proc in them.

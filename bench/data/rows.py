@@ -1,4 +1,4 @@
-"""Samples into packed rows: render the chat, tokenize, shuffle once, pack; kept as Arrow.
+"""Samples into packed rows: render the chat, tokenize, shuffle once, pack.
 
 A prompt is tokenized by itself and the answer after it, so that training continues exactly
 the token ids that generation starts from, and the loss can begin at the answer's first one.
@@ -8,25 +8,21 @@ one text, since that is what the study's trainer did.
 
 from __future__ import annotations
 
-import contextlib
 import hashlib
-import importlib
 import json
-import os
 from collections.abc import Iterator, Mapping, Sequence
-from pathlib import Path
 from typing import Any, Protocol
 
 import numpy as np
 
-from bench.data.packing import Document, Ids, PackedRows, pack
+from bench.data.packing import Document, PackedRows, pack
 from bench.data.prompts import Message, Prompts
+from bench.data.rowcache import RowCache
 from bench.errors import BenchError
 from bench.grid.study import Training
-from bench.records import Sample, Tokens
+from bench.records import Sample
 
-RECIPE = 2
-_ARRAYS = ("input_ids", "position_ids", "labels")
+RECIPE = 3
 #: Texts tokenized at once: bounds the memory, the result is the same for any number.
 _BATCH = 10_000
 
@@ -113,40 +109,48 @@ def packed_rows(
     tokenizer: ChatTokenizer,
     training: Training,
     seed: int,
-    cache: Path | None,
+    cache: RowCache | None,
 ) -> dict[str, PackedRows]:
     """The packed rows of each split, from the cache where they are there already.
 
-    All tracks are joined and shuffled once by ``seed``, unbalanced, as in the study. With
-    pyarrow they are kept in ``<cache>/rows/<key>.arrow`` (``datasets.Dataset.from_file``
-    opens it), where the key covers the samples, the wording, the tokenizer, the packing and
-    the seed; without pyarrow they are made again, which costs seconds.
+    All tracks are joined and shuffled once by ``seed``, unbalanced, as in the study. A key of
+    the cache covers the samples, the wording, the tokenizer, the packing and the seed.
     """
     packed = {}
     for split, members in samples.items():
-        path = None
-        if cache is not None:
+
+        def make(split: str = split, members: Sequence[Sample] = members) -> PackedRows:
+            return _packed(members, prompts, tokenizer, training, seed, split)
+
+        if cache is None:
+            packed[split] = make()
+        else:
             key = _key(members, prompts, tokenizer, training, seed, split)
-            path = cache / "rows" / f"{key}.arrow"
-        rows = _read(path) if path else None
-        if rows is None:
-            order = np.random.default_rng(seed).permutation(len(members))
-            mixed = [members[index] for index in order]
-            if split == "valid" and training.early_stopping:
-                mixed = mixed[: training.early_stopping.max_samples]
-            published = training.packing == "published"
-            if published and training.loss_on_prompt:
-                texts = whole_chats(mixed, prompts, tokenizer)
-            else:
-                texts = documents(mixed, prompts, tokenizer, loss_on_prompt=training.loss_on_prompt)
-            pad, eos = tokenizer.pad_token_id, tokenizer.eos_token_id
-            if pad is None or eos is None:
-                raise BenchError("the tokenizer lacks an end or padding token", hint="set both")
-            rows = pack(texts, training.row_tokens, training.packing, pad, eos, seed)
-            if path:
-                _write(path, rows)
-        packed[split] = rows
+            packed[split] = cache.get(key, make)
     return packed
+
+
+def _packed(
+    samples: Sequence[Sample],
+    prompts: Prompts,
+    tokenizer: ChatTokenizer,
+    training: Training,
+    seed: int,
+    split: str,
+) -> PackedRows:
+    """The rows of one split, made anew."""
+    pad, eos = tokenizer.pad_token_id, tokenizer.eos_token_id
+    if pad is None or eos is None:
+        raise BenchError("the tokenizer lacks an end or padding token", hint="set both")
+    order = np.random.default_rng(seed).permutation(len(samples))
+    mixed = [samples[index] for index in order]
+    if split == "valid" and training.early_stopping:
+        mixed = mixed[: training.early_stopping.max_samples]
+    if training.packing == "published" and training.loss_on_prompt:
+        texts = whole_chats(mixed, prompts, tokenizer)
+    else:
+        texts = documents(mixed, prompts, tokenizer, loss_on_prompt=training.loss_on_prompt)
+    return pack(texts, training.row_tokens, training.packing, pad, eos, seed)
 
 
 def _tokenized(
@@ -185,57 +189,3 @@ def _key(
         parts = [sample.id, str(sample.track), dict(sample.inputs), sample.reference]
         digest.update(json.dumps(parts, sort_keys=True).encode() + b"\n")
     return digest.hexdigest()
-
-
-def _arrow() -> Any:
-    """pyarrow, or None: the leanest GPU machines have neither it nor ``datasets``."""
-    try:
-        importlib.import_module("pyarrow.ipc")
-        return importlib.import_module("pyarrow")
-    except ModuleNotFoundError:
-        return None
-
-
-def _write(path: Path, rows: PackedRows) -> None:
-    """Keep rows; a cache that cannot be written costs time later, not the run now."""
-    arrow = _arrow()
-    if arrow is None:
-        return
-    width = rows.input_ids.shape[1]
-    columns = {
-        name: arrow.FixedSizeListArray.from_arrays(getattr(rows, name).reshape(-1), width)
-        for name in _ARRAYS
-    }
-    counts = {
-        "tokens": [rows.tokens.processed, rows.tokens.real, rows.tokens.trained],
-        "documents": [rows.documents, rows.cut_documents, rows.dropped_tokens],
-    }
-    table = arrow.table(columns).replace_schema_metadata({"bench": json.dumps(counts)})
-    part = path.with_suffix(f".{os.getpid()}.tmp")
-    with contextlib.suppress(OSError):
-        path.parent.mkdir(parents=True, exist_ok=True)
-        with part.open("wb") as file, arrow.ipc.new_stream(file, table.schema) as writer:
-            writer.write_table(table)
-        part.replace(path)
-
-
-def _read(path: Path) -> PackedRows | None:
-    """Kept rows, or None where there are none that can be read."""
-    arrow = _arrow()
-    if arrow is None or not path.is_file():
-        return None
-    try:
-        with arrow.memory_map(str(path)) as file:
-            table = arrow.ipc.open_stream(file).read_all().combine_chunks()
-            counts = json.loads(table.schema.metadata[b"bench"])
-            ids, positions, labels = (_matrix(table.column(name)) for name in _ARRAYS)
-    except (arrow.ArrowInvalid, OSError, KeyError, TypeError):
-        return None  # half a file of a killed run: it is written again
-    laid, cut, dropped = counts["documents"]
-    return PackedRows(ids, positions, labels, Tokens(*counts["tokens"]), laid, cut, dropped)
-
-
-def _matrix(column: Any) -> Ids:
-    """A copy of a column of fixed-size lists, int32 of shape ``[rows, row_tokens]``."""
-    whole = column.combine_chunks()
-    return np.array(whole.flatten().to_numpy(), np.int32).reshape(-1, whole.type.list_size)

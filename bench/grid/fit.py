@@ -67,31 +67,28 @@ def require(found: Sequence[Problem]) -> None:
 
 
 def fitting_jobs(machine: Machine, stages: Sequence[StageEstimate], cores: int) -> int:
-    """How many stages to run at once: as many as there are cores, as long as memory holds them.
+    """How many stages to run at once on the CPU: as many as ``cores`` and the memory hold.
 
-    On a GPU it is one: two that share it are no faster together.
+    Those on GPUs go beside them, one a GPU.
     """
-    if any(one.gpu for one in stages):
-        return 1
     jobs = cores
-    while jobs > 1 and _largest(stages, jobs, gpu=False) > machine.memory_bytes:
+    while jobs > 1 and _largest(stages, jobs) > machine.memory_bytes:
         jobs -= 1
     return jobs
 
 
-def without_gpu(study: Study, stages: Sequence[PlannedStage]) -> list[Problem]:
+def without_gpu(
+    study: Study,
+    stages: Sequence[PlannedStage],
+    why: str = "this machine shows none",
+    hint: str = "run it where nvidia-smi finds one, or choose another study: --study smoke",
+) -> list[Problem]:
     """The first stage that is left of a model of the hub, which takes a GPU to compute with."""
     for one in stages:
         hub = isinstance(study.base(one.size), HubBase)
         if hub and one.stage in (TRAIN, MEASURE, GENERATE) and not one.stored:
             place = one.cell or f"base {one.size}"
-            return [
-                Problem(
-                    True,
-                    f"{place}: {one.stage} needs a CUDA GPU, and this machine shows none",
-                    "run it where nvidia-smi finds one, or choose another study: --study smoke",
-                )
-            ]
+            return [Problem(True, f"{place}: {one.stage} needs a CUDA GPU, and {why}", hint)]
     return []
 
 
@@ -207,26 +204,43 @@ def _fewer_rows(study: Study, stage: PlannedStage, shape: Shape) -> list[tuple[s
 
 
 def _at_once(machine: Machine, stages: Sequence[StageEstimate], jobs: int) -> list[Problem]:
-    """Stages that fit alone and not together."""
-    limits = [(False, "memory", machine.memory_bytes)]
-    if machine.gpu is not None and machine.gpu.memory_bytes is not None:
-        limits.append((True, machine.gpu.name, machine.gpu.memory_bytes))
-    found = []
-    for gpu, name, limit in limits:
-        needed = _largest(stages, jobs, gpu=gpu)
-        if needed <= limit or _largest(stages, 1, gpu=gpu) > limit:
-            continue
-        worst = max((one for one in stages if one.gpu == gpu), key=_bytes)
-        what = f"{jobs} stages at once may need {_gb(needed)} of the {_gb(limit)} GB of {name}"
-        sure = gpu and needed > limit * (1 + _MARGIN)
-        found.append(Problem(sure, f"{worst.place}: {what}", "--jobs 1, or fewer than now"))
-    return found
+    """Stages that fit the memory alone and not together; a GPU has one at a time."""
+    limit = machine.memory_bytes
+    needed = _largest(stages, jobs)
+    if needed <= limit or _largest(stages, 1) > limit:
+        return []
+    worst = max((one for one in stages if not one.gpu), key=_bytes)
+    what = f"{jobs} stages at once may need {_gb(needed)} of the {_gb(limit)} GB of memory"
+    return [Problem(False, f"{worst.place}: {what}", "--jobs 1, or fewer than now")]
 
 
-def _largest(stages: Sequence[StageEstimate], count: int, *, gpu: bool) -> float:
-    """The memory of the largest stages together, each with what a process takes of a device."""
-    reserve = costs.DEVICE_RESERVE_BYTES if gpu else 0.0
-    return sum(heapq.nlargest(count, (_bytes(one) + reserve for one in stages if one.gpu == gpu)))
+def _largest(stages: Sequence[StageEstimate], count: int) -> float:
+    """The memory of the largest stages of the CPU together."""
+    return sum(heapq.nlargest(count, (_bytes(one) for one in stages if not one.gpu)))
+
+
+def busy(
+    gpus: Mapping[str, int], others: Sequence[str], stages: Sequence[StageEstimate]
+) -> list[Problem]:
+    """What stands in the way on the GPUs of a run: too little free memory, other processes.
+
+    ``gpus`` are the free bytes by a GPU's name, ``others`` a description of each process that
+    computes there already.
+    """
+    on_gpu = [one for one in stages if one.gpu]
+    if not on_gpu:
+        return []
+    worst, found = max(on_gpu, key=_bytes), []
+    needed = _bytes(worst) + costs.DEVICE_RESERVE_BYTES
+    for name, free_bytes in gpus.items():
+        if needed > free_bytes * (1 + _MARGIN):
+            what = (
+                f"{worst.place}: {worst.stage} needs about {_gb(needed)} GB, and of {name} "
+                f"{_gb(free_bytes)} GB are free"
+            )
+            found.append(Problem(True, what, "free it, or choose another one with --gpus"))
+    hint = "wait until it ends, or choose another GPU with --gpus: what is measured would be wrong"
+    return found + [Problem(True, f"{one}: its GPU would be shared", hint) for one in others]
 
 
 def _bytes(one: StageEstimate) -> float:

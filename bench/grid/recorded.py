@@ -112,7 +112,7 @@ def _measured(
                 method,
                 tasks,
                 gpu,
-                gpus[0]["name"] if gpu else machine.get("cpu"),
+                (record.details.get("device") or gpus[0]["name"]) if gpu else machine.get("cpu"),
                 record.wall_s,
                 record.cpu_s,
                 record.peak_rss_bytes or 0,

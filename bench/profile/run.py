@@ -21,17 +21,11 @@ from bench.grid import store
 from bench.grid.study import Study, canonical
 from bench.profile.items import Item
 from bench.run import local
+from bench.run.slots import Slot
 
 SCHEMA = 1
 #: The longest that one item may take.
 ITEM_S = 180.0
-#: What a GPU's processes have in their environment beside a stage's.
-ENVIRONMENT = {
-    "PYTORCH_ALLOC_CONF": "expandable_segments:True",
-    "PYTORCH_CUDA_ALLOC_CONF": "expandable_segments:True",
-    # Torch's own native compilation wants a compiler for outer products (pytorch#196977).
-    "TORCH_DISABLE_NATIVE_JIT": "1",
-}
 #: The checkout's folder ``datasets`` must not pass for the library of that name.
 _MEASURE = (
     "import sys; sys.path.insert(0, sys.argv[1]); import bench; del sys.path[0]; "
@@ -102,12 +96,12 @@ def in_a_process(item: Item, study: Study, limit_s: float, cpu: bool) -> dict[st
     with tempfile.TemporaryDirectory() as folder:
         request, answer = Path(folder) / "request.json", Path(folder) / "answer.json"
         request.write_text(json.dumps({"item": item.as_json(), "study": canonical(study)}))
-        threads = len(os.sched_getaffinity(0))
-        hidden = {"CUDA_VISIBLE_DEVICES": ""} if cpu else {}
+        first = os.environ.get("CUDA_VISIBLE_DEVICES", "0").split(",")[0]
+        slot = Slot(() if cpu else (first,), len(os.sched_getaffinity(0)))
         try:
             done = subprocess.run(
                 [sys.executable, "-P", "-c", _MEASURE, str(ROOT), str(request), str(answer)],
-                env={**os.environ, **local.environment(threads), **ENVIRONMENT, **hidden},
+                env={**os.environ, **local.environment(slot)},
                 stdin=subprocess.DEVNULL,
                 capture_output=True,
                 text=True,

@@ -17,6 +17,8 @@ from bench.report.labels import BASE, LANGUAGES, NULL, Key, number, p_value
 from bench.report.results import ADOPTED, BATCH_EFFECT, MIXED, Results, StageEntry
 from bench.report.scoreboard import Scores
 
+#: How a stage calls the processor that it computed on.
+CPU = "cpu"
 WARNING = "proves the pipeline, not quality"
 LEGEND = (
     "Differences: MT-QLoRA against ST-QLoRA (RQ1), MT-FFT against MT-QLoRA (RQ2); "
@@ -85,15 +87,20 @@ def _first_line(results: Results, study: Study) -> str:
     models = sum(len(cell["models"]) for cell in results["cells"])
     parts = [
         f"Study {study.name}: {len(results['cells'])} cells, {models} models",
-        *provenance_line(results["provenance"]),
+        *provenance_line(results["provenance"], results["devices"]),
     ]
     if any(isinstance(base, TinyBase) for base in study.sizes):
         parts.append(WARNING)
     return " · ".join(parts)
 
 
-def provenance_line(provenance: Mapping[str, Any]) -> list[str]:
-    """Commit, machine and torch of a run (see ``bench.run.provenance``), where known."""
+def provenance_line(
+    provenance: Mapping[str, Any], devices: Mapping[str, int] | None = None
+) -> list[str]:
+    """Commit, machine and torch of a run (see ``bench.run.provenance``), where known.
+
+    ``devices`` are those that its stages computed on, which may not be all that is there.
+    """
     git, machine, libraries = (
         provenance.get(name) or {} for name in ("git", "machine", "libraries")
     )
@@ -108,10 +115,26 @@ def provenance_line(provenance: Mapping[str, Any]) -> list[str]:
             memory and f"{memory / 2**30:.1f} GiB",
         )
         parts.append(", ".join(str(fact) for fact in facts if fact))
-        gpus = Counter(gpu["name"] for gpu in machine.get("gpus") or ())
-        named = [f"{many} × {name}" if many > 1 else name for name, many in gpus.items()]
-        parts.append(", ".join(named) or "no GPU")
+        parts.append(_computed_on(machine, devices or {}))
     return [*parts, f"torch {libraries['torch']}"] if libraries.get("torch") else parts
+
+
+def _computed_on(machine: Mapping[str, Any], devices: Mapping[str, int]) -> str:
+    """What computed, by the stages' own records; where they do not say, what is there."""
+    used = _counted({name: many for name, many in devices.items() if name != CPU})
+    if used and CPU in devices:
+        return f"computed on {used} and in part on the CPU"
+    if used:
+        return f"computed on {used}"
+    here = Counter(gpu["name"] for gpu in machine.get("gpus") or ())
+    here |= Counter(machine.get("gpus_shown") or ())
+    if here and devices:
+        return f"computed on the CPU, though {_counted(here)} is here"
+    return _counted(here) or "no GPU"
+
+
+def _counted(names: Mapping[str, int]) -> str:
+    return ", ".join(f"{many} × {name}" if many > 1 else name for name, many in names.items())
 
 
 def _flatten(value: Any, prefix: str = "") -> Iterator[tuple[str, Any]]:

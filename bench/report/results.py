@@ -9,11 +9,12 @@ from __future__ import annotations
 
 import json
 import math
+from collections import Counter
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Any, TypedDict
 
-from bench.grid.plan import BASE, TRAIN, beside, of_base, of_model
+from bench.grid.plan import BASE, GENERATE, TRAIN, beside, of_base, of_model
 from bench.grid.store import write_atomic, writing
 from bench.records import SCHEMA, Cell, Outcome, Phase, StageRecord
 from bench.report import mixture
@@ -112,11 +113,15 @@ class BaseEntry(TypedDict):
 
 
 class Results(TypedDict):
-    """The content of results.json; ``notes`` explains what is null in the whole run."""
+    """The content of results.json; ``notes`` explains what is null in the whole run.
+
+    ``devices``: what trained and generated (``cpu``, or a GPU's name), with how many of it.
+    """
 
     schema: int
     study: str
     provenance: dict[str, Any]
+    devices: dict[str, int]
     cells: list[CellEntry]
     bases: list[BaseEntry]
     notes: dict[str, str]
@@ -129,10 +134,21 @@ def results(run: Run) -> Results:
         "schema": SCHEMA,
         "study": run.study.name,
         "provenance": dict(run.provenance),
+        "devices": _devices(run),
         "cells": [_cell(run, cell, keys) for cell in run.cells],
         "bases": [_base(run, base.name, keys) for base in run.study.sizes],
         "notes": _run_notes(run),
     }
+
+
+def _devices(run: Run) -> dict[str, int]:
+    """The devices that the stages themselves say they computed on, each slot's once."""
+    seen = set()
+    for (_, stage), record in run.records.items():
+        name, slot = record.details.get("device"), record.details.get("slot") or {}
+        if stage in (TRAIN, GENERATE) and isinstance(name, str):
+            seen.add((name, str(slot.get("gpus") or "")))
+    return dict(sorted(Counter(name for name, _ in seen).items()))
 
 
 def _cell(run: Run, cell: Cell, keys: Sequence[str]) -> CellEntry:

@@ -17,17 +17,18 @@ import traceback
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from types import FrameType
-from typing import Any, NoReturn
+from typing import Any
 
 import pydantic
 
+from bench import interruption
 from bench.errors import BenchError
 from bench.grid import store
-from bench.measure import Meter
+from bench.interruption import Stopped
+from bench.measure import Meter, device_name
 from bench.records import Outcome, Phase, StageRecord
 from bench.run import outcomes, software
 from bench.run.job import Job, Progress, StageFunction, StageResult
-from bench.run.outcomes import Stopped
 
 _PROGRESS_S = 0.1
 
@@ -54,7 +55,8 @@ def run_stage(task: Task, emit: Emit) -> None:
     signal.signal(signal.SIGTERM, _stop)
     # What a stage forks ends at once: it could be asked just before it blocks, and never look.
     os.register_at_fork(after_in_child=lambda: signal.signal(signal.SIGTERM, signal.SIG_DFL))
-    meter = Meter(task.job.threads)
+    # One thread drives a GPU, however many a stage has for the rest.
+    meter = Meter(1 if task.job.slot.gpus else task.job.slot.threads)
     try:
         with store.writing(task.work):
             _redirect(task.work / store.LOG)
@@ -89,7 +91,7 @@ def _tell(task: Task, meter: Meter, error: BaseException, emit: Emit) -> None:
 def _function(task: Task) -> StageFunction:
     torch = sys.modules.get("torch")
     if torch is not None:
-        torch.set_num_threads(task.job.threads)
+        torch.set_num_threads(task.job.slot.threads)
     module, _, name = task.function.partition(":")
     function: StageFunction = getattr(importlib.import_module(module), name)
     return function
@@ -124,7 +126,7 @@ def _record(
     task: Task, meter: Meter, outcome: Outcome, reason: str | None, result: StageResult
 ) -> StageRecord:
     total = meter.total
-    details = dict(result.details)
+    details = {**result.details, "slot": dataclasses.asdict(task.job.slot), "device": device_name()}
     if task.resumed:
         details["resumed"] = True
     if total is not None and total.container is not None:
@@ -151,5 +153,5 @@ def _device_bytes(total: Phase | None) -> int | None:
     return total.device.reserved_bytes
 
 
-def _stop(_signal: int, _frame: FrameType | None) -> NoReturn:
-    raise Stopped
+def _stop(_signal: int, _frame: FrameType | None) -> None:
+    interruption.ask()

@@ -20,6 +20,7 @@ from pathlib import Path
 from bench.containers import engine
 from bench.data.sources import cache_folder
 from bench.errors import BenchError, MachineError
+from bench.run import gpuprobe
 from bench.scoring import codereval
 from bench.scoring.quality import javatools, sonartools
 from bench.scoring.sandbox import dotnet, jdk
@@ -126,24 +127,24 @@ def _library(name: str, purpose: str) -> Check:
 
 
 def _gpu() -> Check:
-    program = shutil.which("nvidia-smi")
-    query = ["--query-gpu=name,memory.total,driver_version", "--format=csv,noheader"]
-    found = _first_line([program, *query]) if program else ""
-    torch_build = ""
-    if importlib.util.find_spec("torch") is not None:
-        torch_build = importlib.metadata.version("torch")
-    if not found:
-        return Check(
-            "GPU", None, f"none visible; the CPU is used (torch {torch_build or 'absent'})"
-        )
-    if torch_build.endswith("+cpu"):
-        return Check(
-            "GPU",
-            False,
-            f"{found}; torch is the CPU build",
-            "remove .venv: the next nox session installs the CUDA build",
-        )
-    return Check("GPU", True, found)
+    """What torch can compute on, by the same probe as a run's: a kernel has run on each."""
+    found = gpuprobe.here()
+    if not gpuprobe.signs():
+        torch_build = "absent"
+        if importlib.util.find_spec("torch") is not None:
+            torch_build = importlib.metadata.version("torch")
+        return Check("GPU", None, f"none visible; the CPU is used (torch {torch_build})")
+    why = gpuprobe.problem(found)
+    if why is not None:
+        return Check("GPU", False, *why)
+    driver = f"driver {found.driver}, torch {found.torch} (CUDA {found.cuda})"
+    named = ", ".join(
+        f"{one.name} with {one.free_bytes / GIB:.0f} of {one.total_bytes / GIB:.0f} GiB free"
+        for one in found.usable
+    )
+    busy = sum(len(one.others) for one in found.usable)
+    taken = f"; {busy} other processes compute on them" if busy else ""
+    return Check("GPU", True, f"{named}; {driver}; a kernel ran{taken}")
 
 
 def _sandbox() -> Check:
@@ -241,15 +242,7 @@ def _containers() -> Iterable[Check]:
 
 
 def _gpu_in_containers(found: engine.Engine) -> Check:
-    """Podman knows GPUs by their CDI descriptions, docker by NVIDIA's runtime."""
-    name, arguments = "GPU in containers", " ".join(found.gpu_arguments)
-    if found.name == "podman":
-        described = engine.cdi_devices()
-        if described:
-            return Check(name, True, f"{arguments} ({described[0]})")
-        remedy = "nvidia-ctk cdi generate --output=/etc/cdi/nvidia.yaml"
-        return Check(name, False, "no device description (CDI) of an NVIDIA GPU", remedy)
-    if "nvidia" in found.call("info", "--format={{json .Runtimes}}", check=False).stdout:
-        return Check(name, True, arguments)
-    remedy = "nvidia-ctk runtime configure --runtime=docker, then restart docker"
-    return Check(name, False, "docker has no NVIDIA runtime", remedy)
+    name, lacking = "GPU in containers", found.gpu_problem()
+    if lacking is not None:
+        return Check(name, False, *lacking)
+    return Check(name, True, " ".join(found.gpu_arguments([0])))

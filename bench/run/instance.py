@@ -17,6 +17,7 @@ from bench.containers.engine import ContainerSpec, Engine, last_line
 from bench.errors import MachineError
 from bench.run.child import Task
 from bench.run.link import Link, LinkClosed
+from bench.run.slots import Gpu
 
 #: Where a container sees the folder with its socket, and the socket's name there.
 CONTROL = Path("/run/bench")
@@ -67,7 +68,7 @@ class Instance:
         self,
         engine: Engine,
         spec: ContainerSpec,
-        group: object,
+        group: tuple[str, Path, tuple[Gpu, ...]],
         listening: Socket,
         task: Task,
         lock_fd: int | None,

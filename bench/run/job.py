@@ -10,6 +10,10 @@ from typing import Any, Protocol, TypeAlias
 from bench.grid.study import Study
 from bench.measure import Meter
 from bench.records import Tokens
+from bench.run.slots import CPU, Slot
+
+#: How often a training keeps what it has, where the job's options do not say.
+CHECKPOINT_MINUTES = 15.0
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
@@ -20,7 +24,8 @@ class Job:
     ``generate``, ``embed``) to its finished folder. ``cell``, ``method`` and ``model`` are None for
     a base. ``options`` carries what the caller wants known but no key covers (for example
     where the mirror lies). A stage's result may depend only on what its key covers.
-    ``provenance`` is the name under which the run says what it was made of.
+    ``slot`` is what it may use of the machine. ``provenance`` is the name under which the run
+    says what it was made of.
     """
 
     id: str
@@ -33,7 +38,7 @@ class Job:
     model: str | None
     tasks: tuple[str, ...]
     inputs: Mapping[str, Path]
-    threads: int = 1
+    slot: Slot = CPU
     options: Mapping[str, Any] = dataclasses.field(default_factory=dict)
     provenance: str | None = None
 

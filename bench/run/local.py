@@ -1,13 +1,17 @@
-"""Stages as processes of this machine, forked from one server with the libraries loaded.
+"""Stages as processes of this machine, forked from servers (``bench.run.server``).
 
 Loading torch, transformers, PEFT and bitsandbytes takes seconds of CPU time; a grid has
-dozens of stages. The server (``bench.run.server``) loads them once, a stage's process
+dozens of stages. So one server loads them for all stages of the CPU: a stage's process
 starts in milliseconds, and no stage can leave memory, threads or state to another.
+
+Importing bitsandbytes initialises CUDA, and CUDA does not survive a fork. So a stage that has
+a GPU gets a server of its own, which loads nothing before it forks and ends with the stage.
 """
 
 from __future__ import annotations
 
 import contextlib
+import dataclasses
 import itertools
 import os
 import select
@@ -25,6 +29,7 @@ from typing import Any, Self
 from bench.errors import MachineError
 from bench.run.child import Task
 from bench.run.link import Link, LinkClosed
+from bench.run.slots import Slot
 
 #: What every stage's process needs before its first import (see the design's "ML stack").
 ENVIRONMENT: Mapping[str, str] = {
@@ -42,6 +47,16 @@ ENVIRONMENT: Mapping[str, str] = {
     "HF_HUB_DISABLE_TELEMETRY": "1",
 }
 _THREADS = ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS")
+_ALLOCATOR = "expandable_segments:True"  # micro-batches of many lengths fragment the rest
+#: What the process of a stage with a GPU needs beside it.
+_GPU_ENVIRONMENT: Mapping[str, str] = {
+    "PYTORCH_CUDA_ALLOC_CONF": _ALLOCATOR,
+    "PYTORCH_ALLOC_CONF": _ALLOCATOR,  # its name in newer versions of torch
+    # torch 2.13 may take Triton for outer products, and that wants a compiler (pytorch#196977).
+    "TORCH_DISABLE_NATIVE_JIT": "1",
+    # Nothing forks after the tokenizer's threads have started.
+    "TOKENIZERS_PARALLELISM": "true",
+}
 
 #: What the stages of each image import. transformers loads lazily, so its large parts are named.
 PRELOAD: Mapping[str, tuple[str, ...]] = {
@@ -89,26 +104,53 @@ _SERVE = (
 )
 
 
-def environment(threads: int) -> dict[str, str]:
-    """``ENVIRONMENT`` and the number of cores that a stage may use."""
-    return {**ENVIRONMENT, **dict.fromkeys(_THREADS, str(threads))}
+def environment(slot: Slot, visible_devices: str | None = None) -> dict[str, str]:
+    """What a stage's process has in its environment, for the slot that it has.
+
+    ``visible_devices`` says how the slot's GPUs are numbered where it runs, if not as here.
+    """
+    if visible_devices is None:
+        visible_devices = slot.visible_devices
+    return {
+        **ENVIRONMENT,
+        **dict.fromkeys(_THREADS, str(slot.threads)),
+        "CUDA_DEVICE_ORDER": "PCI_BUS_ID",  # as nvidia-smi counts
+        "CUDA_VISIBLE_DEVICES": visible_devices,
+        **({**_GPU_ENVIRONMENT, "RAYON_NUM_THREADS": str(slot.threads)} if slot.gpus else {}),
+    }
+
+
+@dataclasses.dataclass(slots=True)
+class _Server:
+    """A server's process and the socket to it; ``ready`` once it has loaded its modules."""
+
+    process: subprocess.Popen[bytes]
+    link: Link
+    said: Any
+    ready: bool = False
+
+    def close(self) -> None:
+        """End it: it ends its stages first."""
+        self.link.close()
+        if not self.ready:
+            self.process.kill()  # it is still loading
+        self.process.wait()
+        self.said.close()
 
 
 class Local:
-    """Starts stages in processes forked from a server, which starts with the first one.
+    """Starts stages in processes forked from servers, which start when they are first needed.
 
-    ``threads`` is the number of cores for each stage; ``preload`` names the modules that
-    the server imports (absent ones are left to the stages that need them).
+    ``preload`` names the modules that the server of the CPU's stages imports (absent ones are
+    left to the stages that need them).
     """
 
-    def __init__(self, threads: int = 1, preload: Sequence[str] = _EVERYTHING) -> None:
-        self.threads = threads
+    def __init__(self, preload: Sequence[str] = _EVERYTHING) -> None:
         #: What loading took: ``cpu_s``, ``rss_bytes``, ``threads``, ``absent``.
         self.ready: Mapping[str, Any] | None = None
         self._preload = tuple(preload)
-        self._link: Link | None = None
-        self._server: subprocess.Popen[bytes] | None = None
-        self._said = tempfile.TemporaryFile()  # noqa: SIM115 - closed in __exit__
+        #: By the id of the stage on a GPU that it serves, or by its stages' number of threads.
+        self._servers: dict[str | int, _Server] = {}
 
     def __enter__(self) -> Self:
         return self
@@ -119,15 +161,11 @@ class Local:
         error: BaseException | None,
         trace: TracebackType | None,
     ) -> None:
-        if self._link is not None and self._server is not None:
-            self._link.close()  # the server ends its stages, then itself
-            if self.ready is None:
-                self._server.kill()  # it is still loading
-            self._server.wait()
-        self._said.close()
+        for name in list(self._servers):
+            self._servers.pop(name).close()
 
     def warm(self, _stage: str, _work: Path) -> bool:
-        """Every stage starts from the same server: yes."""
+        """No stage would start sooner than another: yes."""
         return True
 
     def start(self, task: Task, lock_fd: int | None) -> None:
@@ -136,67 +174,83 @@ class Local:
         Raises:
             MachineError: the server is gone.
         """
-        if self._link is None:
-            self._link = self._launch(lock_fd)
-        with self._told():
-            self._link.start(task)
+        slot = task.job.slot
+        name = task.job.id if slot.gpus else slot.threads
+        if name not in self._servers:
+            preload = () if slot.gpus else self._preload
+            self._servers[name] = _launch(environment(slot), preload, lock_fd)
+        server = self._servers[name]
+        with _told(server):
+            server.link.start(task)
 
     def poll(self, timeout_s: float) -> Mapping[str, Any] | None:
-        """The next message of the server or of a stage; None when none comes in time.
+        """The next message of a server or of a stage; None when none comes in time.
 
         Raises:
-            MachineError: the server is gone.
+            MachineError: a server is gone.
         """
-        if self._link is None:
+        if not self._servers:
             time.sleep(timeout_s)
             return None
         poll = select.poll()
-        poll.register(self._link, select.POLLIN)
-        if not poll.poll(timeout_s * 1000):
-            return None
-        with self._told():
-            message = self._link.receive()
-            if message["event"] == "ready":
-                self.ready = message
-            return message
+        by_descriptor = {one.link.fileno(): name for name, one in self._servers.items()}
+        for descriptor in by_descriptor:
+            poll.register(descriptor, select.POLLIN)
+        found = poll.poll(timeout_s * 1000)
+        return self._receive(by_descriptor[found[0][0]]) if found else None
+
+    def _receive(self, name: str | int) -> Mapping[str, Any]:
+        server = self._servers[name]
+        with _told(server):
+            message = server.link.receive()
+        if message["event"] == "ready":
+            server.ready = True
+            self.ready = message
+        elif message["event"] == "exit" and message["id"] == name:
+            self._servers.pop(name).close()  # the stage that it was started for has ended
+        return message
 
     def stop(self, stage: str, how: signal.Signals) -> None:
         """Send a signal to a stage's process; what it started ends with it."""
-        if self._link is not None:
-            with self._told():
-                self._link.stop(stage, how)
+        for server in self._servers.values():
+            with _told(server):
+                server.link.stop(stage, how)
 
-    @contextlib.contextmanager
-    def _told(self) -> Iterator[None]:
-        """Turn a closed link into the error for a server that ended by itself."""
-        try:
-            yield
-        except LinkClosed:
-            raise self._gone() from None
 
-    def _launch(self, lock_fd: int | None) -> Link:
-        ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
-        path = [str(Path(entry).resolve()) for entry in sys.path]
-        code = _SERVE.format(path=path, descriptor=theirs.fileno(), modules=self._preload)
-        self._server = subprocess.Popen(
-            [sys.executable, "-c", code],
-            env={**os.environ, **environment(self.threads)},
-            pass_fds=(theirs.fileno(),),
-            stdin=subprocess.DEVNULL,
-            stdout=self._said,
-            stderr=self._said,
-            start_new_session=True,
-        )
-        theirs.close()
-        return Link(ours, lock_fd)
+def _launch(variables: Mapping[str, str], preload: Sequence[str], lock_fd: int | None) -> _Server:
+    ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+    path = [str(Path(entry).resolve()) for entry in sys.path]
+    code = _SERVE.format(path=path, descriptor=theirs.fileno(), modules=tuple(preload))
+    said = tempfile.TemporaryFile()  # noqa: SIM115 - closed with the server
+    process = subprocess.Popen(
+        [sys.executable, "-c", code],
+        env={**os.environ, **variables},
+        pass_fds=(theirs.fileno(),),
+        stdin=subprocess.DEVNULL,
+        stdout=said,
+        stderr=said,
+        start_new_session=True,
+    )
+    theirs.close()
+    return _Server(process, Link(ours, lock_fd), said)
 
-    def _gone(self) -> MachineError:
-        """The error for a server that ended by itself, with the last it said."""
-        code = self._server.wait() if self._server else None
-        self._said.seek(0)
-        lines = self._said.read().decode(errors="replace").strip().splitlines()
-        last = f": {lines[-1]}" if lines else ""
-        return MachineError(
-            f"the process that starts the stages ended with code {code}{last}",
-            hint="look for a lack of memory, and give the same command again",
-        )
+
+@contextlib.contextmanager
+def _told(server: _Server) -> Iterator[None]:
+    """Turn a closed link into the error for a server that ended by itself."""
+    try:
+        yield
+    except LinkClosed:
+        raise _gone(server) from None
+
+
+def _gone(server: _Server) -> MachineError:
+    """The error for a server that ended by itself, with the last it said."""
+    code = server.process.wait()
+    server.said.seek(0)
+    lines = server.said.read().decode(errors="replace").strip().splitlines()
+    last = f": {lines[-1]}" if lines else ""
+    return MachineError(
+        f"the process that starts the stages ended with code {code}{last}",
+        hint="look for a lack of memory, and give the same command again",
+    )

@@ -6,14 +6,11 @@ import signal
 from pathlib import Path
 
 from bench.errors import BenchError
+from bench.interruption import Stopped
 from bench.records import Outcome, StageRecord
 
 # torch raises a class of its own on a GPU and a bare RuntimeError on the CPU.
 _MEMORY_WORDS = ("out of memory", "can't allocate memory", "cannot allocate memory")
-
-
-class Stopped(BaseException):
-    """The runner asked a stage to end (SIGTERM); ``finally`` clauses still run."""
 
 
 def of_error(error: BaseException) -> tuple[Outcome, str]:

@@ -24,7 +24,8 @@ from bench.grid import keys, store
 from bench.grid.store import PROVENANCES, RUN
 from bench.grid.study import HubBase, Study, canonical
 from bench.records import SCHEMA, StageRecord
-from bench.run import software
+from bench.run import gpuprobe, software
+from bench.run.slots import Slots
 
 #: How many hexadecimal digits of its digest name a provenance.
 _DIGITS = 12
@@ -38,8 +39,7 @@ def collect(
     engine: Mapping[str, str] | None = None,
     images: Mapping[str, Mapping[str, str]] | None = None,
     command: Sequence[str],
-    threads: int,
-    jobs: int,
+    slots: Slots,
     data: Mapping[str, Any],
 ) -> dict[str, Any]:
     """The provenance of an invocation as plain data.
@@ -60,8 +60,9 @@ def collect(
         "engine": dict(engine) if engine else None,
         "images": {name: dict(image) for name, image in (images or {}).items()},
         "command": list(command),
-        "threads": threads,
-        "jobs": jobs,
+        "threads": 1,
+        "jobs": slots.jobs,
+        "gpus": list(slots.gpus),
         "git": git(root),
         "locks": locks(root),
         "libraries": dict(software.versions()) if executor == "venv" else {},
@@ -145,7 +146,11 @@ def git(root: Path) -> dict[str, Any] | None:
 
 
 def machine() -> dict[str, Any]:
-    """Processor, memory, kernel and accelerators of this machine."""
+    """Processor, memory, kernel and accelerators of this machine.
+
+    ``gpus`` are those that torch can compute on, ``gpus_shown`` the names that ``nvidia-smi``
+    shows; on which of them a stage computed, its record says.
+    """
     return {
         "cpu": _field("/proc/cpuinfo", "model name"),
         "cpu_flags": _notable_flags(),
@@ -155,10 +160,20 @@ def machine() -> dict[str, Any]:
         "system": _field("/etc/os-release", "PRETTY_NAME", "="),
         "architecture": platform.machine(),
         "gpus": gpus(),
+        "gpus_shown": [one["name"] for one in shown_gpus()],
     }
 
 
 def gpus() -> list[dict[str, Any]]:
+    """Name, memory and driver of each NVIDIA GPU that torch can compute on."""
+    found = gpuprobe.here()
+    return [
+        {"name": one.name, "memory_bytes": one.total_bytes, "driver": found.driver}
+        for one in found.usable
+    ]
+
+
+def shown_gpus() -> list[dict[str, Any]]:
     """Name, memory and driver of each NVIDIA GPU, as the driver's own tool tells it."""
     if not gpu_visible():
         return []
@@ -166,9 +181,11 @@ def gpus() -> list[dict[str, Any]]:
     told = _output("nvidia-smi", query, "--format=csv,noheader,nounits") or ""
     found = []
     for line in told.splitlines():
-        name, memory_mib, driver = (part.strip() for part in line.split(","))
-        memory_bytes = int(memory_mib) * 2**20 if memory_mib.isdigit() else None
-        found.append({"name": name, "memory_bytes": memory_bytes, "driver": driver})
+        parts = [part.strip() for part in line.split(",")]
+        if len(parts) == 3:
+            name, memory_mib, driver = parts
+            memory_bytes = int(memory_mib) * 2**20 if memory_mib.isdigit() else None
+            found.append({"name": name, "memory_bytes": memory_bytes, "driver": driver})
     return found
 
 

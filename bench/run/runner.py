@@ -18,23 +18,26 @@ from typing import Any, Literal, Protocol
 
 from bench.errors import MachineError
 from bench.grid import keys, store
-from bench.grid.plan import PlannedStage
+from bench.grid.plan import TRAIN, PlannedStage
 from bench.grid.store import State, Store
 from bench.grid.study import Study
 from bench.records import Outcome, StageRecord
 from bench.run import outcomes
 from bench.run.child import Task
 from bench.run.job import Job
+from bench.run.slots import Slot, Slots
 
 _POLL_S = 0.2
 #: How long a stage that is asked to end may clean up.
 _GRACE_S = 5.0
+#: And a training: the end of its step, an evaluation that has begun, and the checkpoint, which
+#: is 76 GB for full fine-tuning at 7B.
+_TRAINING_GRACE_S = 900.0
+_SAVING = "writes a checkpoint; interrupt again to end at once"
 
 
 class Executor(Protocol):
     """How stages are started: ``bench.run.local`` here, containers or a cluster elsewhere."""
-
-    threads: int
 
     def warm(self, stage: str, work: Path) -> bool:
         """Whether a stage would start at no cost, so that it should come first."""
@@ -78,10 +81,13 @@ class Summary:
 @dataclasses.dataclass(slots=True)
 class _Running:
     stage: PlannedStage
+    slot: Slot
     work: Path
     started_s: float
     oom_kills: int
     deadline_s: float | None
+    done: float = 0.0
+    total: float = 0.0
     #: Set once the runner has asked the stage to end.
     ending: Outcome | None = None
     reason: str = ""
@@ -94,13 +100,13 @@ def run(
     executor: Executor,
     *,
     functions: Mapping[str, str] = keys.ENTRIES,
-    jobs: int = 1,
+    slots: Slots | None = None,
     limits_s: Mapping[str, float] | None = None,
     options: Mapping[str, Any] | None = None,
     provenance: str | None = None,
     on_event: Callable[[Event], None] = lambda _: None,
 ) -> Summary:
-    """Execute every stage of a plan that is not done, at most ``jobs`` at once.
+    """Execute every stage of a plan that is not done, as many at once as there are ``slots``.
 
     ``results`` must be locked by the caller, from before the plan was made.
     ``functions`` names what each stage executes (``module:function``), ``limits_s`` its
@@ -118,7 +124,7 @@ def run(
         results,
         executor,
         functions,
-        jobs,
+        slots or Slots(),
         limits_s or {},
         options or {},
         provenance,
@@ -134,7 +140,7 @@ class _Run:
         results: Store,
         executor: Executor,
         functions: Mapping[str, str],
-        jobs: int,
+        slots: Slots,
         limits_s: Mapping[str, float],
         options: Mapping[str, Any],
         provenance: str | None,
@@ -145,7 +151,7 @@ class _Run:
         self._store = results
         self._executor = executor
         self._functions = functions
-        self._jobs = jobs
+        self._slots = slots
         self._limits_s = limits_s
         self._options = options
         self._provenance = provenance
@@ -200,13 +206,13 @@ class _Run:
             return not self._executor.warm(stage.stage, self._store.work(*_place(stage)))
 
         for stage in sorted(self._waiting, key=cold):
-            if len(self._running) >= self._jobs:
-                return
             if all(need in self._records for need in stage.needs):
-                self._waiting.remove(stage)
-                self._start(stage)
+                slot = self._slots.take(stage.stage)
+                if slot is not None:
+                    self._waiting.remove(stage)
+                    self._start(stage, slot)
 
-    def _start(self, stage: PlannedStage) -> None:
+    def _start(self, stage: PlannedStage, slot: Slot) -> None:
         work, resumed = self._store.prepare(stage.owner, stage.stage, stage.key, stage.made_of)
         job = Job(
             id=stage.id,
@@ -219,7 +225,7 @@ class _Run:
             model=stage.model,
             tasks=stage.tasks,
             inputs=self._inputs(stage),
-            threads=self._executor.threads,
+            slot=slot,
             options=self._options,
             provenance=self._provenance,
         )
@@ -227,9 +233,8 @@ class _Run:
         self._executor.start(task, self._store.lock_fd)
         now = time.monotonic()
         limit_s = self._limits_s.get(stage.stage)
-        self._running[stage.id] = _Running(
-            stage, work, now, outcomes.oom_kills(), None if limit_s is None else now + limit_s
-        )
+        deadline_s = None if limit_s is None else now + limit_s
+        self._running[stage.id] = _Running(stage, slot, work, now, outcomes.oom_kills(), deadline_s)
         self._executed.append(stage.id)
         self._on_event(Event("started", stage))
 
@@ -250,11 +255,16 @@ class _Run:
         if running is None:
             return
         if message["event"] == "progress":
-            done, total, note = message["done"], message["total"], message["note"]
-            self._on_event(Event("progress", running.stage, done, total, note))
+            running.done, running.total = message["done"], message["total"]
+            note = message["note"] if running.ending is None else _SAVING
+            self._progress(running, note)
         else:
             del self._running[message["id"]]
+            self._slots.give_back(running.stage.stage, running.slot)
             self._finish(running.stage, _ended(running, message))
+
+    def _progress(self, running: _Running, note: str) -> None:
+        self._on_event(Event("progress", running.stage, running.done, running.total, note))
 
     def _finish(self, stage: PlannedStage, record: StageRecord) -> None:
         if record.outcome is Outcome.OK:
@@ -275,7 +285,7 @@ class _Run:
                 limit_s = self._limits_s[running.stage.stage]
                 running.ending = Outcome.TIMEOUT
                 running.reason = f"ran longer than its limit of {limit_s:g} s"
-                running.deadline_s = now + _GRACE_S
+                running.deadline_s = now + _grace_s(running.stage)
                 self._executor.stop(running.stage.id, signal.SIGTERM)
             else:
                 running.deadline_s = None
@@ -291,13 +301,16 @@ class _Run:
             running.ending = Outcome.INTERRUPTED
             running.reason = "stopped with the run; its work is kept"
             self._executor.stop(running.stage.id, signal.SIGTERM)
-        deadline_s = time.monotonic() + _GRACE_S
+            running.deadline_s = time.monotonic() + _grace_s(running.stage)
+            if running.stage.stage == TRAIN:
+                self._progress(running, _SAVING)
         asked = self._signals
         while self._running:
-            if time.monotonic() > deadline_s or self._signals > asked:
-                deadline_s = float("inf")
-                asked = self._signals
-                for running in self._running.values():
+            now, at_once = time.monotonic(), self._signals > asked
+            asked = self._signals
+            for running in self._running.values():
+                if at_once or (running.deadline_s is not None and now > running.deadline_s):
+                    running.deadline_s = None
                     self._executor.stop(running.stage.id, signal.SIGKILL)
             message = self._executor.poll(_POLL_S)
             with contextlib.suppress(store.DiskError):  # the first one is already told
@@ -322,6 +335,10 @@ class _Run:
 
 
 _STOPPING = (signal.SIGINT, signal.SIGTERM)
+
+
+def _grace_s(stage: PlannedStage) -> float:
+    return _TRAINING_GRACE_S if stage.stage == TRAIN else _GRACE_S
 
 
 def _place(stage: PlannedStage) -> tuple[str, str]:

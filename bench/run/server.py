@@ -21,6 +21,7 @@ import resource
 import selectors
 import signal
 import socket
+import sys
 import time
 from collections.abc import Mapping, Sequence
 from typing import Any, NoReturn
@@ -45,11 +46,16 @@ def connect(path: str, modules: Sequence[str]) -> NoReturn:
 def main(descriptor: int, modules: Sequence[str]) -> NoReturn:
     """Serve the runner at the other end of a socket until it closes it."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is the runner's to handle
+    if os.getpid() != 1:
+        # So is SIGTERM, which schedulers send to every process of a job: the stages are to end
+        # in their own time, and not with this one.
+        signal.signal(signal.SIGTERM, signal.SIG_IGN)
     _prctl(_PR_SET_CHILD_SUBREAPER, 1)
     _prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)  # while it loads, it cannot see its runner go
     control = socket.socket(fileno=descriptor)
     gc.disable()  # a quarter of loading would be looking for garbage among what stays
     absent = [name for name in modules if not _imported(name)]
+    check_cuda()
     software.versions()  # looked up once: every stage's record tells them
     gc.collect()
     gc.freeze()  # what is loaded stays: no stage looks through it again, nor copies its pages
@@ -66,6 +72,20 @@ def main(descriptor: int, modules: Sequence[str]) -> NoReturn:
     control.send(json.dumps(ready).encode())
     _Server(control).serve()
     os._exit(0)
+
+
+def check_cuda() -> None:
+    """End this process, with a line that says why, if its children could not use CUDA.
+
+    A process that has initialised CUDA cannot share it with those that it forks: each of them
+    would fail at its first operation on a GPU, after it has loaded its model.
+    """
+    cuda = getattr(sys.modules.get("torch"), "cuda", None)
+    if cuda is not None and (cuda.is_initialized() or cuda._is_in_bad_fork()):
+        raise SystemExit(
+            "CUDA was initialised before the stages were forked, so none of them could use a GPU: "
+            "take what did it out of PRELOAD, or hide the GPUs from this process"
+        )
 
 
 class _Server:
@@ -119,6 +139,7 @@ class _Server:
         return True
 
     def _fork(self, packet: bytes) -> None:
+        check_cuda()
         task = TASK.validate_json(packet)
         parent = os.getpid()
         pid = os.fork()
@@ -135,6 +156,7 @@ class _Server:
                 signal.set_wakeup_fd(-1)
                 signal.signal(signal.SIGCHLD, signal.SIG_DFL)
                 signal.signal(signal.SIGINT, signal.SIG_DFL)
+                signal.signal(signal.SIGTERM, signal.SIG_DFL)
                 self._selector.close()
                 self._bell.close()
                 self._wakeup.close()

@@ -20,10 +20,11 @@ from typing import TYPE_CHECKING, Any
 from bench.grid.store import CHECKPOINTS
 from bench.measure import Meter
 from bench.records import Generation, Sample, Track
-from bench.run.job import Job, Progress, StageResult
+from bench.run.job import CHECKPOINT_MINUTES, Job, Progress, StageResult
 
 if TYPE_CHECKING:
     from bench.data.packing import PackedRows
+    from bench.data.rowcache import RowCache
     from bench.generate import decode
     from bench.grid.study import Training
     from bench.train.similarity import Similarity
@@ -69,11 +70,13 @@ def _train(
 ) -> StageResult:
     """Train; out of a GPU's memory, with a smaller micro-batch where the study leaves it open."""
     from bench.data import architectures
+    from bench.data.rowcache import RowCache
     from bench.train import bases, efficiency, fit, methods, microbatch
 
     assert job.method is not None
     training = job.study.training.of(job.tasks)
     tried: list[dict[str, Any]] = []
+    cache = RowCache(_cache(job))
     rows: dict[str, PackedRows] = {}
     counts: Sequence[Mapping[str, Any]] = ()
     result = None
@@ -87,7 +90,7 @@ def _train(
             )
         if not rows:
             with meter.phase("pack"):
-                counts, rows = _corpus(job, tokenizer)
+                counts, rows = _corpus(job, tokenizer, cache)
         with meter.phase("train"), microbatch.fitting(model, training, job.method, work) as one:
             result = fit.train(
                 model,
@@ -100,6 +103,7 @@ def _train(
                 progress,
                 _similarity(job, training, rows, tokenizer),
                 one.setting,
+                job.options.get("checkpoint_minutes", CHECKPOINT_MINUTES),
                 keep=keep,
             )
         if one.failed:
@@ -117,6 +121,7 @@ def _train(
             "documents": rows["train"].documents,
             "cut_documents": rows["train"].cut_documents,
             "dropped_tokens": rows["train"].dropped_tokens,
+            "rows_cache": cache.told,
             "types": bases.types(model),
             "micro_batch": {**one.setting.as_json(rows_per_step), "tried": tried},
             "data": counts,
@@ -125,12 +130,17 @@ def _train(
     )
 
 
-def _corpus(job: Job, tokenizer: Any) -> tuple[Sequence[Mapping[str, Any]], dict[str, PackedRows]]:
+def _corpus(
+    job: Job, tokenizer: Any, cache: RowCache
+) -> tuple[Sequence[Mapping[str, Any]], dict[str, PackedRows]]:
     """What the job's corpus counts, and its packed rows; the samples are let go."""
     from bench.data import corpora
 
     corpus = corpora.load(job.study.data, job.tasks, _mirror(job))
-    return corpus.as_json(), _rows(job, tokenizer, corpus.samples)
+    rows = _rows(job, tokenizer, corpus.samples, cache)
+    for note in cache.notes:
+        print(note)
+    return corpus.as_json(), rows
 
 
 def generate(job: Job, work: Path, meter: Meter, progress: Progress) -> StageResult:
@@ -278,7 +288,7 @@ def _mirror(job: Job) -> Path | None:
 
 
 def _rows(
-    job: Job, tokenizer: Any, samples: Mapping[str, Sequence[Sample]]
+    job: Job, tokenizer: Any, samples: Mapping[str, Sequence[Sample]], cache: RowCache
 ) -> dict[str, PackedRows]:
     """The packed training and validation rows of the job's tasks."""
     from bench.data import rows
@@ -290,7 +300,7 @@ def _rows(
         tokenizer,
         job.study.training.of(job.tasks),
         job.study.seed,
-        _cache(job),
+        cache,
     )
 
 

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import contextlib
 import importlib.util
 import os
 import stat
 from collections.abc import Iterator
 from pathlib import Path
 
+from bench.data import rowcache
 from bench.data.sources import ROOT, cache_folder
 from bench.errors import MachineError
 from bench.grid.study import HubBase, Study
@@ -26,12 +28,13 @@ _NAMED = (
 _HUB_VARIABLE = "HF_HUB_CACHE"
 
 
-def surroundings(study: Study, mirror: Path | None, *, jobs: int, gpus: bool) -> Surroundings:
-    """What the containers of ``jobs`` stages at once share, memory and cores in equal parts.
+def surroundings(study: Study, mirror: Path | None, *, at_once: int) -> Surroundings:
+    """What the containers of so many stages ``at_once`` share, memory and cores in equal parts.
 
     Readable are the checkout, the kit's cache, the mirror, the hub's cache, local models,
     and what the user's variables name. Keys and addresses of services are not passed on:
-    there is no network to use them.
+    there is no network to use them. Of the cache they may write the packed rows alone, so
+    that a corpus is tokenized once and not by each training.
 
     Raises:
         MachineError: a folder that a user has named holds a file that containers cannot read.
@@ -55,15 +58,23 @@ def surroundings(study: Study, mirror: Path | None, *, jobs: int, gpus: bool) ->
     return Surroundings(
         [path for path in dict.fromkeys(readable) if path.exists()],
         variables,
-        memory_bytes(jobs),
-        max(1.0, cores / jobs),
-        gpus,
+        memory_bytes(at_once),
+        max(1.0, cores / at_once),
+        _rows(cache),
     )
 
 
-def memory_bytes(jobs: int) -> int:
-    """What one of ``jobs`` containers may use of this machine: nine tenths, shared out."""
-    return os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") * 9 // 10 // jobs
+def _rows(cache: Path) -> list[Path]:
+    """The folder of the packed rows, made here: a container cannot; none where nobody can."""
+    folder = cache / rowcache.FOLDER
+    with contextlib.suppress(OSError):
+        folder.mkdir(parents=True, exist_ok=True)
+    return [folder] if os.access(folder, os.W_OK) else []
+
+
+def memory_bytes(at_once: int) -> int:
+    """What one of so many containers may use of this machine: nine tenths, shared out."""
+    return os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") * 9 // 10 // at_once
 
 
 def _local_models(study: Study) -> Iterator[Path]:

@@ -32,7 +32,17 @@ from bench.grid import batching
 from bench.grid.batching import Setting
 from bench.grid.study import Training
 from bench.records import Tokens
-from bench.train import attention, batches, clock, graphs, kernels, loss, methods
+from bench.train import (
+    attention,
+    batches,
+    checkpoints,
+    clock,
+    graphs,
+    kernels,
+    loss,
+    methods,
+    placement,
+)
 from bench.train.batches import Rows, collate, collate_joined
 from bench.train.clock import StepClock, Timing
 
@@ -87,6 +97,7 @@ def train(
     on_progress: Progress | None = None,
     similarity: Similarity | None = None,
     setting: Setting | None = None,
+    checkpoint_minutes: float = 15.0,
     *,
     keep: bool = True,
 ) -> FitResult:
@@ -108,10 +119,13 @@ def train(
         on_progress: called with (steps done, steps in all) after every optimizer step.
         similarity: needed where early stopping watches ``similarity``.
         setting: the micro-batch, where the study leaves it open; None: the study's own.
+        checkpoint_minutes: how often to keep what there is, beside the protocol's checkpoints.
         keep: False where only the cost of the training counts: nothing is saved.
 
     Raises:
-        BenchError: early stopping without validation rows or without its metric.
+        Stopped: the process was asked to end; the step's checkpoint is complete.
+        BenchError: several devices are visible; early stopping without validation rows or
+            without its metric.
     """
     stopping = training.early_stopping
     if stopping is not None and "valid" not in rows:
@@ -119,7 +133,17 @@ def train(
     if stopping is not None and stopping.metric == "similarity" and similarity is None:
         raise BenchError("early stopping by similarity without a metric", hint="pass one")
     trainer, last = assemble(
-        model, tokenizer, rows, training, method, seed, work, on_progress, similarity, setting
+        model,
+        tokenizer,
+        rows,
+        training,
+        method,
+        seed,
+        work,
+        on_progress,
+        similarity,
+        setting,
+        checkpoint_minutes,
     )
     if not keep:
         trainer.args.set_save("no")
@@ -143,6 +167,7 @@ def assemble(
     on_progress: Progress | None = None,
     similarity: Similarity | None = None,
     setting: Setting | None = None,
+    checkpoint_minutes: float = 15.0,
 ) -> tuple[Trainer, Path | None]:
     """The Trainer of ``train``, and the checkpoint from which it goes on."""
     chosen, tuned = methods.optimization(training, method), training.plan == "tuned"
@@ -152,6 +177,7 @@ def assemble(
     joined = tuned and training.packing == "isolated" and attention.available(device)
     if joined and similarity is not None:
         joined = False  # it reads the predictions row by row
+    placement.require_one_device()
     deterministic(seed)
     model = methods.prepare(model, training, method, seed, checkpointing=setting.checkpointing)
     if joined:
@@ -165,19 +191,20 @@ def assemble(
     collator = collate_joined if joined else collate
     if one_shape:
         collator = functools.partial(collate, fill_to=setting.rows)
-    checkpoints = work / "checkpoints"
-    last = last_checkpoint(checkpoints)
+    kept = work / "checkpoints"
+    last = last_checkpoint(kept)
     stopping = training.early_stopping
     trainer = Trainer(
         model=model,
-        args=arguments(training, method, seed, checkpoints, model, setting),
+        args=arguments(training, method, seed, kept, model, setting),
         train_dataset=Rows(rows["train"]),
         eval_dataset=Rows(rows["valid"]) if stopping else None,
         data_collator=collator,
         processing_class=tokenizer,
         compute_metrics=_metrics(similarity, logits=not tuned) if similarity else None,
-        callbacks=_callbacks(training, on_progress),
+        callbacks=_callbacks(training, on_progress, checkpoint_minutes),
     )
+    placement.require_one_device(trainer.args.n_gpu)
     trainer.remove_callback(PrinterCallback)
     return trainer, last
 
@@ -203,7 +230,7 @@ def arguments(
     training: Training,
     method: str,
     seed: int,
-    checkpoints: Path,
+    folder: Path,
     model: Any,
     setting: Setting,
 ) -> TrainingArguments:
@@ -235,7 +262,7 @@ def arguments(
         else {"eval_strategy": "no", "save_strategy": "epoch"}
     )
     return TrainingArguments(
-        output_dir=str(checkpoints),
+        output_dir=str(folder),
         per_device_train_batch_size=setting.rows,
         per_device_eval_batch_size=(
             max(setting.rows, _EVALUATED_ROWS) if gpu and training.plan == "tuned" else setting.rows
@@ -316,10 +343,14 @@ class _Mark(TrainerCallback):  # type: ignore[misc]
         control.should_log = control.should_log or control.should_save
 
 
-def _callbacks(training: Training, on_progress: Progress | None) -> list[TrainerCallback]:
+def _callbacks(
+    training: Training, on_progress: Progress | None, checkpoint_minutes: float
+) -> list[TrainerCallback]:
     stopping = training.early_stopping
     early = [EarlyStoppingCallback(stopping.patience, stopping.threshold)] if stopping else []
-    return [*early, _Diverged(), _Mark(on_progress), StepClock()]  # the clock last: see there
+    keeper = checkpoints.Keeper(checkpoint_minutes)
+    # The keeper behind what marks a checkpoint; the clock last: it reads the final decisions.
+    return [*early, _Diverged(), _Mark(on_progress), keeper, StepClock()]
 
 
 def last_checkpoint(folder: Path) -> Path | None:
