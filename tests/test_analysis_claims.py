@@ -218,7 +218,7 @@ def test_costs_are_those_of_the_gpu_where_both_have_it():
     assert none.verdict is Ruling.NOT_RUN and "is published anywhere" in none.reason
 
 
-@settings(max_examples=10, deadline=None)
+@settings(max_examples=10)
 @given(st.sets(st.sampled_from([cell.id for cell in CELLS])), st.sets(st.sampled_from(TRACKS)))
 def test_nothing_is_supported_or_contradicted_without_data(cells, tracks):
     data = {name: {track: table(track, 1, 0.4, 0.5) for track in tracks} for name in cells}

@@ -10,6 +10,7 @@ from rich.markup import escape
 from rich.table import Table
 from rich.text import Text
 
+from bench.grid import nearest
 from bench.grid.devices import Machine
 from bench.grid.estimates import ANALYTIC
 from bench.grid.totals import CellEstimate
@@ -36,7 +37,8 @@ def costs(shown: Forecast) -> Iterator[RenderableType]:
     """
     if not shown.cells:
         return
-    rows = [_row(cell) for cell in shown.cells]
+    devices = _elsewhere(shown.cells)
+    rows = [_row(cell, devices) for cell in shown.cells]
     if len(rows) > 1:
         rows.append(_total(shown))
     table = Table(box=None, header_style="bold", pad_edge=False)
@@ -48,7 +50,7 @@ def costs(shown: Forecast) -> Iterator[RenderableType]:
         table.add_row(*(escape(row[name]) for name in names), style=style)
     yield ""
     yield table
-    yield Text(_explained(shown), style="italic")
+    yield Text(_explained(shown, devices), style="italic")
 
 
 def problems(shown: Forecast) -> Iterator[str]:
@@ -72,7 +74,16 @@ def machine(found: Machine) -> str:
     return f"{gpu}, {found.memory_bytes / _GB:.0f} GB of memory, {free}"
 
 
-def _row(cell: CellEstimate) -> dict[str, str]:
+def _elsewhere(cells: Iterable[CellEstimate]) -> list[str]:
+    """The devices, not this machine's, on which what hours are scaled from was recorded.
+
+    The table names one by its number, from 1: their names are of any length.
+    """
+    split = (nearest.recorded_on(basis) for cell in cells for basis in cell.bases)
+    return list(dict.fromkeys(device for _, device in split if device is not None))
+
+
+def _row(cell: CellEstimate, devices: Sequence[str]) -> dict[str, str]:
     gpu = cell.device_bytes is not None
     return {
         "costs": cell.id,
@@ -82,7 +93,7 @@ def _row(cell: CellEstimate) -> dict[str, str]:
         "memory": _bytes(cell.device_bytes if gpu else cell.process_bytes),
         "disk": _bytes(cell.disk_bytes),
         "download": _bytes(cell.download_bytes or None) if cell.base else "",
-        "hours are": ", ".join(_short(cell.bases)) or _NONE,
+        "hours are": ", ".join(_short(cell.bases, devices)) or _NONE,
     }
 
 
@@ -112,7 +123,7 @@ def _sum(values: Iterable[float | None]) -> float | None:
     return sum(found) if found else None
 
 
-def _explained(shown: Forecast) -> str:
+def _explained(shown: Forecast, devices: Sequence[str]) -> str:
     """The words below the table."""
     cells = shown.cells
     device = any(cell.device_bytes is not None for cell in cells)
@@ -125,6 +136,7 @@ def _explained(shown: Forecast) -> str:
             f"{ANALYTIC}, N %: calculated, the longest stage at N % of the GPU's peak; answers as "
             "if every batch wrote to its limit, trainings as if none stopped early."
         )
+    lines += [f"[{number}] recorded on {name}." for number, name in enumerate(devices, start=1)]
     reasons = _grouped(reason for cell in cells for reason in cell.reasons)
     if reasons:
         lines.append(f"Not told (≥: without it): {'; '.join(reasons)}.")
@@ -143,10 +155,13 @@ def _grouped(reasons: Iterable[str]) -> list[str]:
     ]
 
 
-def _short(bases: Sequence[str]) -> list[str]:
+def _short(bases: Sequence[str], devices: Sequence[str]) -> list[str]:
     """The bases of a cell's hours, of analytic ones that of the longest stage."""
     found: dict[str, str] = {}
-    for basis in bases:
+    for whole in bases:
+        basis, device = nearest.recorded_on(whole)
+        if device is not None:
+            basis += f" [{devices.index(device) + 1}]"
         head, _, share = basis.partition(", at ")
         found.setdefault(head, f"{head}, {share.removesuffix(' of peak')}" if share else head)
     return list(found.values())
