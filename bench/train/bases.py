@@ -28,7 +28,7 @@ from bench.errors import MachineError
 from bench.grid.store import make_readable
 from bench.grid.study import HubBase, TinyBase
 from bench.records import Sample
-from bench.train import idioms, loss, material, mirror, shapes, tokenizer
+from bench.train import arithmetic, idioms, loss, material, mirror, shapes, tokenizer
 
 Progress = Callable[[int, int], None]
 Plan = Literal["published", "tuned"]
@@ -111,7 +111,7 @@ def key(base: TinyBase, study_seed: int) -> str:
         "seed": study_seed,
         "files": [hashlib.sha256(file.read_bytes()).hexdigest() for file in files],
         "versions": [torch.__version__, transformers.__version__],
-        "bfloat16": has_fast_bfloat16(),
+        "arithmetic": arithmetic.on_cpu(),
     }
     return hashlib.sha256(json.dumps(recipe, sort_keys=True).encode()).hexdigest()[:16]
 
@@ -187,6 +187,7 @@ def pretrain(
     torch.use_deterministic_algorithms(True, warn_only=torch.cuda.is_available())
     torch.utils.deterministic.fill_uninitialized_memory = False  # type: ignore[attr-defined]
     loss.install(model)
+    mixed = compute_type("cpu") == torch.bfloat16
     model.train()
     optimizers = _optimizers(model, base.pretrain_learning_rate)
     steps = base.pretrain_steps
@@ -198,7 +199,7 @@ def pretrain(
         for one in optimizers
     ]
     for step, batch in zip(range(steps), _batches(packed, base, seed), strict=False):
-        with torch.autocast("cpu", torch.bfloat16, enabled=has_fast_bfloat16()):
+        with torch.autocast("cpu", torch.bfloat16, enabled=mixed):
             output = model(**batch, use_cache=False)
         output.loss.backward()
         torch.nn.utils.clip_grad_norm_(model.parameters(), 1.0)
@@ -252,19 +253,10 @@ def _hub_folder(base: HubBase, data: Path) -> Path:
         ) from None
 
 
-def has_fast_bfloat16() -> bool:
-    """Whether this CPU multiplies bf16 natively (elsewhere it is emulated, and slow)."""
-    try:
-        flags = Path("/proc/cpuinfo").read_text()
-    except OSError:
-        return False
-    return "avx512_bf16" in flags or "amx_bf16" in flags
-
-
 def compute_type(device: torch.device | str) -> torch.dtype:
-    """bf16 on a GPU and on a CPU that has it, else fp32."""
-    fast = torch.device(device).type == "cuda" or has_fast_bfloat16()
-    return torch.bfloat16 if fast else torch.float32
+    """bf16 on a GPU and on a CPU that has it, else fp32: see ``bench.train.arithmetic``."""
+    bf16 = torch.device(device).type == "cuda" or arithmetic.on_cpu() == "bf16"
+    return torch.bfloat16 if bf16 else torch.float32
 
 
 def unquantized_type(precision: Precision, device: torch.device | str) -> torch.dtype:
