@@ -28,7 +28,7 @@ from bench.errors import MachineError
 from bench.grid.store import make_readable
 from bench.grid.study import HubBase, TinyBase
 from bench.records import Sample
-from bench.train import arithmetic, idioms, loss, material, mirror, shapes, tokenizer
+from bench.train import arithmetic, idioms, loss, material, mirror, muon, shapes, tokenizer
 
 Progress = Callable[[int, int], None]
 Plan = Literal["published", "tuned"]
@@ -102,7 +102,10 @@ def _place(base: TinyBase, study_seed: int, cache: Path) -> Path:
 
 def key(base: TinyBase, study_seed: int) -> str:
     """SHA-256 of everything that decides a tiny base, shortened to 16 hex digits."""
-    sources = (__file__, *(m.__file__ for m in (idioms, loss, material, mirror, shapes, tokenizer)))
+    sources = (
+        __file__,
+        *(m.__file__ for m in (idioms, loss, material, mirror, muon, shapes, tokenizer)),
+    )
     files = [Path(str(source)) for source in sources]
     files += [*embedded.files(), PROMPTS / f"{WORDING}.toml"]
     recipe = {
@@ -222,9 +225,17 @@ def _optimizers(model: Qwen2ForCausalLM, learning_rate: float) -> list[torch.opt
     for name, weight in model.named_parameters():
         (hidden if weight.ndim == 2 and "embed_tokens" not in name else rest).append(weight)
     return [
-        torch.optim.Muon(hidden, lr=_MUON_LEARNING_RATE, weight_decay=0.0, adjust_lr_fn="original"),
+        _muon(hidden),
         torch.optim.AdamW(rest, lr=learning_rate, betas=(0.9, 0.95), weight_decay=0.0),
     ]
+
+
+def _muon(matrices: list[torch.nn.Parameter]) -> torch.optim.Optimizer:
+    """Muon of torch, or one in fp32 where torch's bf16 would be emulated."""
+    rate = _MUON_LEARNING_RATE
+    if compute_type("cpu") == torch.float32:
+        return muon.Muon(matrices, lr=rate)
+    return torch.optim.Muon(matrices, lr=rate, weight_decay=0.0, adjust_lr_fn="original")
 
 
 def _batches(packed: PackedRows, base: TinyBase, seed: int) -> Iterator[dict[str, Tensor]]:
