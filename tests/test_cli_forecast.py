@@ -44,7 +44,7 @@ def of_size(real, free):
     return disk
 
 
-class BegunError(Exception):
+class BegunError(BaseException):
     """The run has begun, and got as far as it should here."""
 
 
