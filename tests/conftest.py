@@ -11,6 +11,11 @@ os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")  # before torch: see bench/r
 os.environ.setdefault("BENCH_EXECUTOR", "venv")  # containers are tested where a test says so
 
 import pytest
+from hypothesis import HealthCheck, settings
+
+# No example has a time limit: how long one takes is the machine's affair, and its load's.
+settings.register_profile("bench", deadline=None, suppress_health_check=[HealthCheck.too_slow])
+settings.load_profile("bench")
 
 ROOT = Path(__file__).parent.parent
 

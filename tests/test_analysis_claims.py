@@ -305,7 +305,7 @@ def test_the_setting_that_a_figure_holds_for_is_named():
     assert "rows" not in reasons[None]
 
 
-@settings(max_examples=10, deadline=None)
+@settings(max_examples=10)
 @given(st.sets(st.sampled_from([cell.id for cell in CELLS])), st.sets(st.sampled_from(TRACKS)))
 def test_nothing_is_supported_or_contradicted_without_data(cells, tracks):
     data = {name: {track: table(track, 1, 0.4, 0.5) for track in tracks} for name in cells}

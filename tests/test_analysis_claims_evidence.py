@@ -91,7 +91,7 @@ def test_pairs_that_never_differ_are_bounded_by_their_number(n):
     assert found.low == -found.high
 
 
-@settings(max_examples=15, deadline=None)
+@settings(max_examples=15)
 @given(st.integers(0, 2**32 - 1))
 def test_an_interval_turns_with_its_differences_and_holds_their_mean(seed):
     values = np.random.default_rng(seed).integers(-1, 2, 60).astype(float)

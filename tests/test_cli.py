@@ -55,7 +55,7 @@ def test_a_plan_for_people_names_the_study_and_why_first(capsys, tmp_path):
     [
         (["--study", "smok"], "unknown study 'smok'", "did you mean: smoke"),
         (["--study", "smoke", "--cells", "mt-qlora-3m"], "unknown cell 'mt-qlora-3m'", "mt-qlora-"),
-        (["--study", "absent.toml"], "unknown study 'absent.toml'", "smoke"),
+        (["--study", "absent.toml"], "absent.toml: no such study file", "smoke"),
         (["--study", "mini"], "reads public files", "--mirror DIR"),
     ],
 )

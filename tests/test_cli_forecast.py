@@ -22,6 +22,7 @@ from tests.fake_gpus import GB, NAME, device, found
 REAL_GPUS = provenance.gpus
 
 H100 = {"name": "NVIDIA H100 80GB HBM3", "memory_bytes": 85 * 10**9, "driver": "1"}
+LONG_NAME = "Example(R) Processor with a Name That Alone Is Longer than Some Terminals @ 2.00GHz"
 L4 = {"name": "NVIDIA L4", "memory_bytes": 24 * 10**9, "driver": "1"}
 
 
@@ -36,6 +37,14 @@ def alone(tmp_path, monkeypatch):
     monkeypatch.setattr(keys, "sources", lambda *_: {name: {} for name in keys.ENTRIES})
 
 
+def called(monkeypatch, cpu):
+    """This machine, with a processor of that name."""
+    here = provenance.machine()
+    monkeypatch.setattr(
+        provenance, "machine", lambda: {**here, "cpu": cpu, "gpus": provenance.gpus()}
+    )
+
+
 def of_size(real, free):
     def disk(folder):
         found = real(folder)
@@ -44,7 +53,7 @@ def of_size(real, free):
     return disk
 
 
-class BegunError(Exception):
+class BegunError(BaseException):
     """The run has begun, and got as far as it should here."""
 
 
@@ -108,7 +117,10 @@ def test_on_a_gpu_the_paper_has_hours_memory_disk_and_download(capsys, tmp_path,
         (["paper", "--with", "rq3"], H100, 15),
     ],
 )
-def test_the_table_keeps_to_100_columns(capsys, tmp_path, monkeypatch, study, gpu, rows):
+@pytest.mark.parametrize("cpu", [None, "CPU", "Intel(R) Xeon(R) Processor", LONG_NAME])
+def test_the_table_keeps_to_100_columns(capsys, tmp_path, monkeypatch, study, gpu, rows, cpu):
+    """Whatever this machine's processor is called, and the one that figures were recorded on."""
+    called(monkeypatch, cpu)
     monkeypatch.setattr(provenance, "gpus", lambda: [gpu] if gpu else [])
     code, out, _ = run(capsys, "plan", "--study", *study, "--results", tmp_path)
     assert code == 0
@@ -116,6 +128,19 @@ def test_the_table_keeps_to_100_columns(capsys, tmp_path, monkeypatch, study, gp
     assert max(map(len, table)) <= 100
     assert len(table) == rows + 2  # a header, the total, and no row in two lines
     assert table[-1].startswith("all ")
+
+
+def test_figures_of_another_processor_name_it_below_the_table(capsys, tmp_path, monkeypatch):
+    recorded_on = json.loads((forecast.REFERENCE / "smoke.costs.json").read_text())
+    name = recorded_on["origin"]["machine"]["cpu"]
+    arguments = ("plan", "--study", "smoke", "--results", tmp_path)
+    called(monkeypatch, name)
+    _, out, _ = run(capsys, *arguments)
+    assert "recorded on" not in out
+    called(monkeypatch, LONG_NAME)
+    _, out, _ = run(capsys, *arguments)
+    assert out.count("scaled from smoke [1]") == 12
+    assert f"[1] recorded on {name}." in out
 
 
 def test_another_gpu_can_be_asked_about(capsys, tmp_path):

@@ -41,9 +41,9 @@ def test_phases_have_their_own_time() -> None:
             time.sleep(0.2)
     work, wait = meter.phases
     assert (work.name, wait.name) == ("work", "wait")
-    assert 0.2 <= work.cpu_s < 0.3
+    assert 0.2 <= work.cpu_s < 0.4
     assert wait.cpu_s < 0.1
-    assert 0.2 <= wait.wall_s < 1
+    assert 0.2 <= wait.wall_s < 30
     assert meter.total is not None
     assert meter.total.cpu_s >= work.cpu_s + wait.cpu_s - 1e-6
     assert meter.total.wall_s >= work.wall_s + wait.wall_s
@@ -90,8 +90,8 @@ def test_time_of_a_live_process_below_is_counted_once() -> None:
     live = tree_cpu_s() - start
     child.communicate()
     reaped = tree_cpu_s() - start
-    assert 0.28 < live < 0.6
-    assert 0 <= reaped - live < 0.1
+    assert 0.28 < live < 1
+    assert 0 <= reaped - live < 0.2
 
 
 def test_a_child_before_its_exec_does_not_double_the_sum() -> None:

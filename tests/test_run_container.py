@@ -80,7 +80,7 @@ def containers(
 
 def left_behind(engine: Engine, folder: Path) -> list[str]:
     """Containers, control groups, mounts and folders that a run has not cleared away."""
-    deadline = time.monotonic() + 20
+    deadline = time.monotonic() + 120
     while (found := _left_now(engine, folder)) and time.monotonic() < deadline:
         time.sleep(0.1)
     return found

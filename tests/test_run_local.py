@@ -83,7 +83,7 @@ def job(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Job:
     )
 
 
-def until_exit(executor: Local, timeout_s: float = 20) -> list[Mapping[str, Any]]:
+def until_exit(executor: Local, timeout_s: float = 120) -> list[Mapping[str, Any]]:
     messages: list[Mapping[str, Any]] = []
     deadline = time.monotonic() + timeout_s
     while time.monotonic() < deadline:

@@ -299,18 +299,23 @@ def launch(folder: Path) -> subprocess.Popen[str]:
 def wait_for_training(results: Store) -> list[tuple[int, str]]:
     """The journal's (process, stage) of the stages that run once training has begun."""
     journal = results.folder.parent / "journal.txt"
-    deadline = time.monotonic() + 30
+    deadline = time.monotonic() + 120
     while time.monotonic() < deadline:
         lines = (
             [line.split() for line in journal.read_text().splitlines()] if journal.exists() else []
         )
         ended = {line[2] for line in lines if line[3] == "end"}
         live = [(int(line[1]), line[2]) for line in lines if line[2] not in ended]
-        if any(stage.endswith("train") for _, stage in live):
-            time.sleep(0.3)  # in the middle of its steps
+        if any(_is_training(results, stage) for _, stage in live):
             return live
         time.sleep(0.01)
     raise AssertionError("no training began")
+
+
+def _is_training(results: Store, stage: str) -> bool:
+    """Whether a training is in the middle of its steps."""
+    output = results.work(*stage.rsplit("/", 1)) / "output.txt"
+    return stage.endswith("train") and output.exists() and len(output.read_text().splitlines()) >= 2
 
 
 @pytest.fixture(scope="module")
@@ -366,7 +371,7 @@ def test_a_stopped_run_says_so_and_continues(
     runner = launch(results.folder)
     live = wait_for_training(results)
     runner.send_signal(how)
-    said = json.loads(runner.communicate(timeout=20)[0])
+    said = json.loads(runner.communicate(timeout=120)[0])
     assert said == {"interrupted": True, "ok": False}
     assert not any(Path(f"/proc/{pid}").exists() for pid, _ in live)
     record = store.read_record(results.work(*live[-1][1].rsplit("/", 1)))

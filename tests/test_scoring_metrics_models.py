@@ -311,7 +311,8 @@ def test_truncated_weights_end_no_stage(monkeypatch, tmp_path):
 
 
 @settings(
-    max_examples=20, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
+    max_examples=20,
+    suppress_health_check=[HealthCheck.too_slow, HealthCheck.function_scoped_fixture],
 )
 @given(texts=st.lists(st.text(max_size=60), min_size=1, max_size=8))
 def test_embeddings_are_unit_vectors_whatever_stands_beside_them(side, texts):

@@ -11,7 +11,7 @@ import bitsandbytes
 import huggingface_hub
 import pytest
 import torch
-from bitsandbytes.functional import has_avx512bf16
+from bitsandbytes.nn import modules
 from transformers import Qwen2ForCausalLM
 
 from bench.data import embedded
@@ -21,7 +21,7 @@ from bench.data.fetching.needs import Needs
 from bench.data.hub import lock as hublock
 from bench.errors import MachineError
 from bench.grid import study
-from bench.train import bases, fit, loss, methods
+from bench.train import arithmetic, bases, fit, loss, methods
 from tests.stand_in import StandIn, serving
 from tests.tiny_model import BASE, random_base, rows
 
@@ -125,13 +125,28 @@ def test_the_key_follows_the_corpus_that_the_material_leaves_out(tmp_path, monke
     assert bases.key(BASE, 42) != before
 
 
-@pytest.mark.parametrize("what", ["RECIPE", "has_fast_bfloat16"])
-def test_the_key_follows_the_code_and_the_machine(monkeypatch, what):
-    before = bases.key(BASE, 42)
-    slow = not bases.has_fast_bfloat16()
-    other = 99 if what == "RECIPE" else lambda: slow
-    monkeypatch.setattr(bases, what, other)
-    assert bases.key(BASE, 42) != before
+def test_the_key_follows_the_code_and_the_arithmetic(monkeypatch):
+    monkeypatch.setenv(arithmetic.VARIABLE, "fp32")
+    keys = {bases.key(BASE, 42)}
+    monkeypatch.setenv(arithmetic.VARIABLE, "bf16")
+    keys.add(bases.key(BASE, 42))
+    monkeypatch.setattr(bases, "RECIPE", 99)
+    keys.add(bases.key(BASE, 42))
+    assert len(keys) == 3
+
+
+@pytest.mark.parametrize(("asked", "dtype"), [("fp32", torch.float32), ("bf16", torch.bfloat16)])
+def test_the_arithmetic_is_that_of_pretraining_training_and_generation(
+    monkeypatch, random_base, asked, dtype
+):
+    monkeypatch.setenv(arithmetic.VARIABLE, asked)
+    for quantize in (True, False):
+        model, _ = bases.load(random_base, quantize, "cpu")
+        weights = [one for one in model.parameters() if one.is_floating_point()]
+        assert {weight.dtype for weight in weights} == {dtype}
+        assert evaluate(model, autocast=False).dtype == dtype
+        trained = fit.arguments(TRAINING, "mt-qlora", 42, random_base / "none", model)
+        assert trained.bf16 is (asked == "bf16")
 
 
 # the study's sizes
@@ -234,11 +249,15 @@ def open_lora(wrapped):
     return wrapped
 
 
+def bf16():
+    return bases.compute_type("cpu") == torch.bfloat16
+
+
 def gradients(model):
     """The LoRA gradients of one training pass; dropout drawn alike."""
     model.train()
     torch.manual_seed(7)
-    with torch.autocast("cpu", torch.bfloat16, enabled=bases.has_fast_bfloat16()):
+    with torch.autocast("cpu", torch.bfloat16, enabled=bf16()):
         model(**batch(), use_cache=False).loss.backward()
     return {n: one.grad.clone() for n, one in model.named_parameters() if one.requires_grad}
 
@@ -250,7 +269,7 @@ def same(one, other):
 def evaluate(model, autocast=True):
     """Logits as training evaluates; ``autocast`` off: as generation computes them."""
     model.eval()
-    mixed = torch.autocast("cpu", torch.bfloat16, enabled=autocast and bases.has_fast_bfloat16())
+    mixed = torch.autocast("cpu", torch.bfloat16, enabled=autocast and bf16())
     with torch.no_grad(), mixed:
         return model(input_ids=batch()["input_ids"], use_cache=False).logits
 
@@ -340,19 +359,29 @@ def test_gradients_after_an_evaluation_are_those_of_a_model_never_evaluated(rand
     assert same(gradients(evaluated), gradients(fresh))
 
 
-@pytest.mark.skipif(
-    not has_avx512bf16(), reason="bitsandbytes repacks 4-bit weights on CPUs with avx512_bf16 only"
-)
-def test_the_guard_sees_the_bug_where_it_is_not_mended(random_base):
-    evaluated, fresh = (adapted(random_base, "published") for _ in range(2))
-    layers = linear4bit(evaluated).values()
-    assert layers
-    for layer in layers:
-        assert layer.support_avx512bf16_for_cpu is False
-        layer.support_avx512bf16_for_cpu = True
-    evaluate(evaluated, autocast=False)
-    try:
-        found = gradients(evaluated)
-    except RuntimeError:
-        return
-    assert not same(found, gradients(fresh))
+@pytest.fixture
+def repacked(monkeypatch):
+    """How often bitsandbytes repacked a layer, as it does on CPUs with avx512_bf16."""
+    layers = []
+
+    def repack(weight, state, *_):
+        layers.append(weight)
+        return weight, state
+
+    monkeypatch.setattr(modules, "has_avx512bf16", lambda: True)
+    monkeypatch.setattr(modules, "_convert_weight_packed_for_cpu", repack)
+    return layers
+
+
+def test_no_evaluation_repacks_what_is_trained_further(random_base, repacked):
+    model = adapted(random_base, "published")
+    assert linear4bit(model)
+    evaluate(model, autocast=False)
+    assert not repacked
+
+
+def test_an_evaluation_repacks_what_is_not_mended(random_base, repacked, monkeypatch):
+    monkeypatch.setattr(bases, "mend_cpu_quantisation", lambda _: None)
+    model = adapted(random_base, "published")
+    evaluate(model, autocast=False)
+    assert len(repacked) == len(linear4bit(model))

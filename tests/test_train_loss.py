@@ -6,7 +6,7 @@ import copy
 
 import pytest
 import torch
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from torch.utils._python_dispatch import TorchDispatchMode
 
@@ -41,7 +41,6 @@ def chunked(hidden, head, labels, chunk_rows):
 
 
 @given(batches(), st.sampled_from(["trained", "frozen", "only the head"]), st.floats(0.1, 5))
-@settings(deadline=None)
 def test_value_and_gradients_are_those_of_the_stock_loss(batch, head_is, scale):
     hidden, head, labels, chunk_rows = batch
     results = []
@@ -58,7 +57,6 @@ def test_value_and_gradients_are_those_of_the_stock_loss(batch, head_is, scale):
 
 
 @given(batches())
-@settings(deadline=None)
 def test_measuring_is_the_same_sum_and_the_best_tokens(batch):
     hidden, head, labels, chunk_rows = batch
     chosen = loss.select(hidden, labels)

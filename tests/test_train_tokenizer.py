@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from transformers import Qwen2Config
 
@@ -73,14 +73,12 @@ def test_the_ends_are_known(tokens):
 
 
 @given(st.text(st.characters(exclude_categories=["Cs"])))
-@settings(deadline=None)
 def test_any_text_comes_back(tokens, text):
     assert tokens.decode(ids(tokens, text), clean_up_tokenization_spaces=False) == text
     assert tokens.decode(ids(tokens, text)) == text
 
 
 @given(st.text(), st.text())
-@settings(deadline=None)
 def test_special_tokens_part_texts(tokens, left, right):
     """What stands before a turn's end is tokenized alike whatever follows."""
     whole = ids(tokens, left + TURN_END + right)

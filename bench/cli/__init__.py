@@ -6,12 +6,14 @@ code. Nothing here imports torch: stages run in processes of their own.
 
 from __future__ import annotations
 
+import io
 import os
 import sys
 from collections.abc import Sequence
 
 from rich.markup import escape
 
+from bench.cli import unforeseen
 from bench.cli.console import err
 from bench.cli.options import parser as parser
 from bench.errors import BenchError
@@ -20,6 +22,9 @@ from bench.scoring import codereval
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Run one command; the exit code is 0 only when all of it succeeded."""
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):  # a terminal of ASCII or Latin-1 shows less
+            stream.reconfigure(errors="backslashreplace")
     options = parser().parse_args(argv)
     _prepare_environment(
         offline=getattr(options, "offline", False), environment=getattr(options, "codereval", None)
@@ -36,6 +41,8 @@ def main(argv: Sequence[str] | None = None) -> int:
     except BrokenPipeError:  # the reader of our output, for example `head`, has gone
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 141
+    except Exception as error:  # noqa: BLE001 - no path ends in a traceback
+        return unforeseen.tell(error, getattr(options, "results", None))
 
 
 def _prepare_environment(*, offline: bool, environment: str | None) -> None:

@@ -4,6 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from bench.data.corpora import CORPORA, EMBEDDED
+from bench.data.suites import SUITES
+from bench.errors import unknown
 from bench.gpus import gpu_visible
 from bench.grid import cells as grid_cells
 from bench.grid import study as study_module
@@ -27,23 +30,39 @@ def choose(
         BenchError: no such study, option or cell.
     """
     if name is not None:
-        return study_module.load(name, options), "as asked"
+        found = study_module.load(name, options)
+        _check_names(found, name)
+        return found, "as asked"
     default, why = _FIRST, "the default: no CUDA GPU is visible"
     if gpu_visible():
         default = "paper"
         why = f"the default where a CUDA GPU is visible; the quick look: --study {_FIRST}"
-    found = _with_cells(options, patterns) if patterns else {}
-    if patterns and not found:
+    having = _with_cells(options, patterns) if patterns else {}
+    if patterns and not having:
         _check_known(patterns)
-    if not found or found.get(default) == tuple(options):
+    if not having or having.get(default) == tuple(options):
         return study_module.load(default, options), why
-    chosen, *others = sorted(found, key=lambda one: (len(found[one]), one != _FIRST, one))
-    added = [option for option in found[chosen] if option not in options]
+    chosen, *others = sorted(having, key=lambda one: (len(having[one]), one != _FIRST, one))
+    added = [option for option in having[chosen] if option not in options]
     asked = " and ".join(patterns)
     told = [f"it has {asked}, which the default study {default} lacks"]
     told += [f"with its option {', '.join(added)}"] if added else []
-    told += [f"{one} has it, too: --study {one}{_with(found[one])}" for one in others]
-    return study_module.load(chosen, found[chosen]), "; ".join(told)
+    told += [f"{one} has it, too: --study {one}{_with(having[one])}" for one in others]
+    return study_module.load(chosen, having[chosen]), "; ".join(told)
+
+
+def _check_names(study: Study, file: str) -> None:
+    """Check the names that a study's file gives to data of the kit.
+
+    Raises:
+        BenchError: there is no such corpus or suite.
+    """
+    if study.data.corpus not in CORPORA:
+        raise unknown(f"corpus ({file}: data.corpus)", study.data.corpus, CORPORA)
+    known = (EMBEDDED, *SUITES)
+    for number, suite in enumerate(study.suites):
+        if suite.name not in known:
+            raise unknown(f"suite ({file}: suites.{number}.name)", suite.name, known)
 
 
 def _with(options: Sequence[str]) -> str:

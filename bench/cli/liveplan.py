@@ -10,6 +10,7 @@ from rich.markup import escape
 from rich.table import Table
 from rich.text import Text
 
+from bench.grid import nearest
 from bench.grid.devices import Machine
 from bench.grid.estimates import ANALYTIC
 from bench.grid.plan import GENERATE, TRAIN
@@ -41,7 +42,8 @@ def costs(shown: Forecast) -> Iterator[RenderableType]:
     """
     if not shown.cells:
         return
-    rows = [_row(cell) for cell in shown.cells]
+    devices = _elsewhere(shown.cells)
+    rows = [_row(cell, devices) for cell in shown.cells]
     if len(rows) > 1:
         rows.append(_total(shown))
     table = Table(box=None, header_style="bold", pad_edge=False)
@@ -53,7 +55,7 @@ def costs(shown: Forecast) -> Iterator[RenderableType]:
         table.add_row(*(escape(row[name]) for name in names), style=style)
     yield ""
     yield table
-    yield Text(_explained(shown), style="italic")
+    yield Text(_explained(shown, devices), style="italic")
 
 
 def demands(shown: Forecast) -> Table:
@@ -135,7 +137,16 @@ def machine(found: Machine) -> str:
     return f"{gpu}, {found.memory_bytes / _GB:.0f} GB of memory, {free}"
 
 
-def _row(cell: CellEstimate) -> dict[str, str]:
+def _elsewhere(cells: Iterable[CellEstimate]) -> list[str]:
+    """The devices, not this machine's, on which what hours are scaled from was recorded.
+
+    The table names one by its number, from 1: their names are of any length.
+    """
+    split = (nearest.recorded_on(basis) for cell in cells for basis in cell.bases)
+    return list(dict.fromkeys(device for _, device in split if device is not None))
+
+
+def _row(cell: CellEstimate, devices: Sequence[str]) -> dict[str, str]:
     gpu = cell.device_bytes is not None
     return {
         "costs": cell.id,
@@ -145,7 +156,7 @@ def _row(cell: CellEstimate) -> dict[str, str]:
         "memory": _bytes(cell.device_bytes if gpu else cell.process_bytes),
         "disk": _bytes(cell.disk_bytes),
         "download": _bytes(cell.download_bytes or None) if cell.base else "",
-        "hours are": ", ".join(_short(cell.bases)) or _NONE,
+        "hours are": ", ".join(_short(cell.bases, devices)) or _NONE,
     }
 
 
@@ -175,7 +186,7 @@ def _sum(values: Iterable[float | None]) -> float | None:
     return sum(found) if found else None
 
 
-def _explained(shown: Forecast) -> str:
+def _explained(shown: Forecast, devices: Sequence[str]) -> str:
     """The words below the table."""
     cells = shown.cells
     device = any(cell.device_bytes is not None for cell in cells)
@@ -197,6 +208,7 @@ def _explained(shown: Forecast) -> str:
             f"{PROFILED}: steady steps, without loading, evaluation and saving: "
             f"{'; '.join(measured[:_NAMED])}{more}."
         )
+    lines += [f"[{number}] recorded on {name}." for number, name in enumerate(devices, start=1)]
     lines += wall(shown)
     reasons = _grouped(reason for cell in cells for reason in cell.reasons)
     if reasons:
@@ -216,10 +228,11 @@ def _grouped(reasons: Iterable[str]) -> list[str]:
     ]
 
 
-def _short(bases: Sequence[str]) -> list[str]:
+def _short(bases: Sequence[str], devices: Sequence[str] = ()) -> list[str]:
     """The bases of a cell's hours in a word each, alone ones with the longest stage's share."""
     found: dict[str, str] = {}
-    for basis in bases:
+    for whole in bases:
+        basis, device = nearest.recorded_on(whole)
         if basis.startswith(PROFILED):
             found.setdefault(PROFILED, f"{PROFILED}{', scaled' if ', scaled' in basis else ''}")
         elif basis.startswith(ANALYTIC):
@@ -227,6 +240,8 @@ def _short(bases: Sequence[str]) -> list[str]:
             share = share.partition(" % ")[0]
             found.setdefault(ANALYTIC, f"{ANALYTIC}, {share} %" if share else ANALYTIC)
         else:
+            if device in devices:
+                basis += f" [{devices.index(device) + 1}]"
             found.setdefault(basis, basis)
     return list(found.values() if len(found) == 1 else found)
 

@@ -125,6 +125,14 @@ def _declare_study(commands: argparse._SubParsersAction[argparse.ArgumentParser]
     report = commands.add_parser(
         "report", parents=[common, earlier], help="render a stored run again"
     )
+    report.add_argument(
+        "--readme",
+        nargs="?",
+        type=Path,
+        const=ROOT / "README.md",
+        metavar="FILE",
+        help="put an excerpt between the markers of a document (default: the kit's README)",
+    )
     report.set_defaults(command=study.report)
 
 

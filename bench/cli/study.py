@@ -36,6 +36,7 @@ from bench.grid.plan import PlannedStage
 from bench.grid.store import HTML, State, Store
 from bench.grid.study import Study
 from bench.records import Cell
+from bench.report.document import Report
 from bench.run import earlier, ingredients, lacks, provenance, runner
 from bench.run.slots import Slots
 
@@ -331,14 +332,19 @@ def report(options: argparse.Namespace) -> int:
         _check_stored(request)
     with request.store.locked():
         _take(request, options)
-        _publish(request, None, adopted.told(_planned(request)))
+        shown = _publish(request, None, adopted.told(_planned(request)))
+    if options.readme is not None:
+        from bench.report import excerpt
+
+        excerpt.write(shown, options.readme)
+        out.print(f"written: {options.readme}", soft_wrap=True, markup=False)
     return 0
 
 
 def _publish(
     request: _Request, present: Mapping[str, str] | None, built_on: str | None = None
-) -> None:
-    """Write the reports of a stored run and show the terminal's.
+) -> Report:
+    """Write the reports of a stored run, show the terminal's, and return it.
 
     ``present`` are the stages' keys: what stale ones have left behind is not reported.
     ``built_on`` says which stages were adopted.
@@ -349,6 +355,7 @@ def _publish(
     report = publish.publish(folder, request.study, present, request.mirror, built_on)
     out.print(terminal.render(report))
     _say_where(request)
+    return report
 
 
 def _say_where(request: _Request) -> None:

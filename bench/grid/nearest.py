@@ -13,6 +13,7 @@ from bench.grid.recorded import Measured, Run
 from bench.grid.study import HubBase, Study, TinyBase
 
 RECORDED = "recorded"
+_SCALED, _ON = "scaled from ", " on "
 #: They cost what the texts do, whatever model wrote them.
 _OF_TEXTS = (EMBED, SCORE)
 #: Of a base, its shape or why that is not known: ``bench.data.architectures.shape``.
@@ -91,12 +92,23 @@ def match(
     rank, one, run = best
     if rank == 0:
         return Match(one, run, RECORDED, 1.0)
-    basis = f"scaled from {run.name}"
+    basis = f"{_SCALED}{run.name}"
     if rank & 8:
         basis += f" {one.size}"
     if one.device != device:
-        basis += f" on {one.device or 'an unnamed device'}"
+        basis += f"{_ON}{one.device or 'an unnamed device'}"
     return Match(one, run, basis, _ratio(study, stage, device, one, run, shape_of, work))
+
+
+def recorded_on(basis: str) -> tuple[str, str | None]:
+    """A basis without the device on which what it scales was recorded, and that device.
+
+    The device is None where it is the planned one's, or the basis scales nothing.
+    """
+    if not basis.startswith(_SCALED):
+        return basis, None
+    head, on, device = basis.partition(_ON)
+    return head, device if on else None
 
 
 def _decides(

@@ -14,7 +14,8 @@ from typing import Annotated, Any, Literal
 import pydantic
 
 from bench.errors import BenchError, unknown
-from bench.grid import cells, tables
+from bench.grid import cells, checks, mistakes, tables
+from bench.grid.checks import Distinct, Line, NotEmpty, PlainName
 from bench.grid.tables import STUDIES, available
 from bench.records import METHODS, TASKS, TRACKS, Cell, Track
 
@@ -28,14 +29,19 @@ PUBLISHED_WORDINGS = ("published", "corrected")
 class _Table(pydantic.BaseModel):
     """A TOML table: unknown keys are errors, values do not change once read."""
 
-    model_config = pydantic.ConfigDict(extra="forbid", frozen=True)
+    model_config = pydantic.ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
+
+    @pydantic.model_validator(mode="before")
+    @classmethod
+    def _typed(cls, table: Any) -> Any:
+        return checks.typed(cls, table)
 
 
 class TinyBase(_Table):
     """A Qwen2-architecture base that the kit pretrains itself (no hub needed)."""
 
     kind: Literal["tiny"]
-    name: str
+    name: PlainName
     hidden_size: pydantic.PositiveInt
     layers: pydantic.PositiveInt
     heads: pydantic.PositiveInt
@@ -48,13 +54,18 @@ class TinyBase(_Table):
     pretrain_rows_per_step: pydantic.PositiveInt = 8
     pretrain_learning_rate: pydantic.PositiveFloat
 
+    @pydantic.model_validator(mode="after")
+    def _possible(self) -> TinyBase:
+        checks.shape(self)
+        return self
+
 
 class HubBase(_Table):
     """A pinned model of the Hugging Face hub."""
 
     kind: Literal["hub"]
-    name: str
-    repository: str
+    name: PlainName
+    repository: Line
     revision: Annotated[str, pydantic.Field(pattern=r"^[0-9a-f]{40}$")]
 
 
@@ -67,7 +78,7 @@ class Lora(_Table):
     rank: pydantic.PositiveInt = 8
     alpha: pydantic.PositiveInt = 16
     dropout: Annotated[float, pydantic.Field(ge=0, lt=1)] = 0.1
-    targets: tuple[str, ...] = (
+    targets: Annotated[tuple[checks.Target, ...], NotEmpty, Distinct] = (
         "q_proj",
         "k_proj",
         "v_proj",
@@ -83,7 +94,7 @@ class Optimization(_Table):
 
     optimizer: Literal["adamw_bnb_8bit", "adamw_torch", "adamw_torch_fused"]
     learning_rate: pydantic.PositiveFloat
-    scheduler: str = "cosine"
+    scheduler: checks.Scheduler = "cosine"
     warmup_steps: pydantic.NonNegativeInt
     epochs: pydantic.PositiveInt
     #: Ends the training before its epochs; the schedule runs to this step.
@@ -96,6 +107,11 @@ class Optimization(_Table):
     rows_per_micro_batch: pydantic.PositiveInt | Literal["auto"]
     max_grad_norm: pydantic.PositiveFloat = 1.0
     weight_decay: pydantic.NonNegativeFloat = 0.0
+
+    @pydantic.model_validator(mode="after")
+    def _whole_steps(self) -> Optimization:
+        checks.steps(self)
+        return self
 
 
 class EarlyStopping(_Table):
@@ -224,13 +240,13 @@ class Decoding(_Table):
 class TrainingData(_Table):
     """A corpus by name (``bench.data.corpora``), with an optional cap per track."""
 
-    corpus: str
+    corpus: Line
     max_samples_per_track: pydantic.PositiveInt | None = None
     #: How code-to-text is read (``bench.data.codetotext``): as the study renders it, every
     #: row, or without docstrings in the code, less what teaches nothing.
     variant: Literal["published", "corrected"] = "corrected"
     #: A folder with the authors' own generation files, which are not public.
-    generation_files: str | None = None
+    generation_files: Line | None = None
 
 
 class Suite(_Table):
@@ -240,11 +256,11 @@ class Suite(_Table):
     generations, tables, metrics and reports go by the label.
     """
 
-    name: str
-    label: Annotated[str, pydantic.Field(pattern=r"^[a-z0-9][a-z0-9._-]*$")] = ""
+    name: Line
+    label: Annotated[PlainName, pydantic.Field(pattern=r"^[a-z0-9][a-z0-9._-]*$")] = ""
     max_problems_per_track: pydantic.PositiveInt | None = None
     #: The wording (``bench.data.prompts.wordings``); None: the study's.
-    prompts: str | None = None
+    prompts: Line | None = None
     #: Which rules find the answer in a model's text (``bench.generate.extract``).
     extraction: Literal["kit", "published"] = "kit"
     #: By task, where a prompt is cut off, its end with it: as the study's scripts do.
@@ -260,9 +276,14 @@ class Suite(_Table):
 class Scoring(_Table):
     """Metrics beyond those that every study has: they need a JVM, .NET, a model or a server."""
 
-    metrics: tuple[
-        Literal["pmd", "checkstyle", "roslyn", "cognitive", "sonar", "bertscore", "side", "judge"],
-        ...,
+    metrics: Annotated[
+        tuple[
+            Literal[
+                "pmd", "checkstyle", "roslyn", "cognitive", "sonar", "bertscore", "side", "judge"
+            ],
+            ...,
+        ],
+        Distinct,
     ] = ()
 
     @property
@@ -276,13 +297,13 @@ class Mixture(_Table):
 
     method: Literal["mt-qlora", "mt-fft"]
     size: str
-    tasks: Annotated[tuple[Task, ...], pydantic.Field(min_length=2)]
+    tasks: Annotated[tuple[Task, ...], pydantic.Field(min_length=2), Distinct]
 
 
 class Option(_Table):
     """What ``--with NAME`` adds to a study: sizes (before its own), mixtures, a measuring arm."""
 
-    summary: str
+    summary: Line
     sizes: tuple[Base, ...] = ()
     mixtures: tuple[Mixture, ...] = ()
     measuring: Measuring | None = None
@@ -292,21 +313,23 @@ class Study(_Table):
     """A grid with everything that decides it."""
 
     schema_: Literal[1] = pydantic.Field(alias="schema")
-    name: str
-    summary: str
-    seed: int = 42
-    prompts: str = "kit"
-    sizes: Annotated[tuple[Base, ...], pydantic.Field(min_length=1)]
-    methods: tuple[Literal["st-qlora", "mt-qlora", "mt-fft"], ...] = METHODS  # type: ignore[assignment]
-    tasks: tuple[Task, ...] = TASKS  # type: ignore[assignment]
+    name: PlainName
+    summary: Line
+    seed: checks.Seed = 42
+    prompts: Line = "kit"
+    sizes: Annotated[tuple[Base, ...], NotEmpty]
+    methods: Annotated[
+        tuple[Literal["st-qlora", "mt-qlora", "mt-fft"], ...], NotEmpty, Distinct
+    ] = METHODS  # type: ignore[assignment]
+    tasks: Annotated[tuple[Task, ...], NotEmpty, Distinct] = TASKS  # type: ignore[assignment]
     mixtures: tuple[Mixture, ...] = ()
     measuring: Measuring | None = None
-    options: dict[str, Option] = {}
+    options: dict[PlainName, Option] = {}
     #: The options that are part of this study: its file's own, and those of ``load``.
     with_: tuple[str, ...] = pydantic.Field(default=(), alias="with")
     data: TrainingData
     #: The first suite that has a track is that track's principal one in the reports.
-    suites: tuple[Suite, ...]
+    suites: Annotated[tuple[Suite, ...], NotEmpty]
     training: Training
     decoding: Decoding
     scoring: Scoring = Scoring()
@@ -314,8 +337,11 @@ class Study(_Table):
     @pydantic.model_validator(mode="after")
     def _consistent(self) -> Study:
         names = [base.name for base in self.sizes]
-        if len(set(names)) < len(names):
-            raise ValueError(f"two sizes of one name: {', '.join(names)}")
+        checks.different_folders("sizes", names)
+        checks.different_folders("cells", (cell.id for cell in expand(self)))
+        cut = {suite.label: suite.prompt_tokens for suite in self.suites}
+        new_tokens = {task: self.decoding.new_tokens[task] for task in self.tasks}
+        checks.window(self.decoding.window_tokens, new_tokens, cut)  # type: ignore[arg-type]
         labels = [suite.label for suite in self.suites]
         if len(set(labels)) < len(labels):
             raise ValueError("two suites of one label: give one of them a `label` of its own")
@@ -378,10 +404,9 @@ def load(name: str, options: Sequence[str] = ()) -> Study:
         Study.model_validate(table)  # before its options are taken apart
         return Study.model_validate(tables.with_options(table, options))
     except pydantic.ValidationError as error:
-        first = error.errors(include_url=False)[0]
-        where = ".".join(str(part) for part in first["loc"]) or "the study"
         raise BenchError(
-            f"{path}: {where}: {first['msg']}", hint="see bench/grid/study.py for the fields"
+            f"{path}: {mistakes.told(error, Study, table)}",
+            hint="correct that field; bench/grid/study.py explains all of them",
         ) from None
 
 

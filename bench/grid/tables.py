@@ -6,6 +6,7 @@ is installed; ``bench.grid.study`` validates the very same table.
 
 from __future__ import annotations
 
+import codecs
 import tomllib
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
@@ -20,6 +21,8 @@ STUDIES = Path(__file__).parent.parent / "studies"
 _NOT_STUDIES = ("claims",)
 
 Table = dict[str, Any]
+_UTF_16 = (codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)
+_LARGEST_BYTES = 1 << 20
 
 
 def available() -> list[str]:
@@ -35,12 +38,20 @@ def locate(name: str, beside: Path | None = None) -> Path:
     Raises:
         BenchError: there is no such file.
     """
-    if name.endswith(".toml"):
-        path = beside.parent / name if beside else Path(name)
-    else:
-        path = STUDIES / f"{name}.toml"
-    if not path.is_file() or path.resolve() in _besides():
-        raise unknown("study", name, available())
+    if not name.endswith(".toml"):
+        if name not in available():
+            raise unknown("study", name, available())
+        return STUDIES / f"{name}.toml"
+    path = beside.parent / name if beside else Path(name)
+    try:
+        found = path.is_file() and path.resolve() not in _besides()
+    except (OSError, ValueError):  # a name that no file system takes
+        found = False
+    if not found:
+        known = ", ".join(available())
+        raise BenchError(
+            f"{name[:200]}: no such study file", hint=f"name a TOML file, or one of {known}"
+        )
     return path
 
 
@@ -54,20 +65,45 @@ def read(path: Path, seen: tuple[Path, ...] = ()) -> Table:
     Tables are merged key by key; everything else, lists too, replaces what was there.
 
     Raises:
-        BenchError: not TOML, or a study that extends itself.
+        BenchError: not readable, not TOML, or a study that extends itself.
     """
     if path.resolve() in seen:
         raise BenchError(f"{path}: extends itself", hint="name another study in `extends`")
-    try:
-        table = tomllib.loads(path.read_text(encoding="utf-8"))
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
-        raise BenchError(f"{path}: not valid TOML: {error}", hint="mend that line") from None
+    table = _parsed(path)
     parent = table.pop("extends", None)
     if parent is None:
         return table
     if not isinstance(parent, str):
         raise BenchError(f"{path}: extends: not a text", hint="name a study or a TOML file")
     return _laid_over(read(locate(parent, path), (*seen, path.resolve())), table)
+
+
+def _parsed(path: Path) -> Table:
+    """The content of a TOML file, which may begin with a byte order mark."""
+    try:
+        content = _content(path)
+        if content.startswith(_UTF_16) or b"\0" in content:
+            raise BenchError(f"{path}: UTF-16, or not text", hint="save it as UTF-8")
+        return tomllib.loads(content.decode("utf-8-sig"))
+    except OSError as error:
+        raise BenchError(
+            f"{path}: not readable: {error.strerror}", hint="name a TOML file that is"
+        ) from None
+    except RecursionError:
+        raise BenchError(f"{path}: nested too deeply", hint="write fewer brackets") from None
+    except ValueError as error:  # not TOML, not UTF-8, or a number of thousands of digits
+        raise BenchError(f"{path}: not valid TOML: {error}", hint="mend that line") from None
+
+
+def _content(path: Path) -> bytes:
+    with path.open("rb") as file:
+        content = file.read(_LARGEST_BYTES + 1)
+    if len(content) > _LARGEST_BYTES:
+        raise BenchError(
+            f"{path}: more than {_LARGEST_BYTES >> 20} MiB, which no study is",
+            hint="name a study's TOML file",
+        )
+    return content
 
 
 def _laid_over(below: Mapping[str, Any], above: Mapping[str, Any]) -> Table:

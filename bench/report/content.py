@@ -163,7 +163,7 @@ def _provenance(provenance: Mapping[str, Any]) -> Table:
 
 def _beats_base(results: Results, scores: Scores) -> tuple[str, ...]:
     """How many trained models are better than their own base on their own tasks."""
-    compared, better = 0, 0
+    gains: list[float] = []
     for cell in results["cells"]:
         for model in cell["models"]:
             trained, base = (
@@ -171,14 +171,18 @@ def _beats_base(results: Results, scores: Scores) -> tuple[str, ...]:
                 for method in (series(cell["id"], cell["method"], cell["size"]), BASE)
             )
             if trained is not None and base is not None:
-                compared += 1
-                better += trained > base
-    if not compared:
+                gains.append(trained - base)
+    if not gains:
         return ()
     return (
-        f"{better} of {compared} trained models have a higher mean similarity on their tasks "
-        "than their own base without fine-tuning.",
+        f"{sum(gain > 0 for gain in gains)} of {len(gains)} trained models have a higher mean "
+        "similarity on their tasks than their own base without fine-tuning; the differences are "
+        f"{_points(min(gains))} to {_points(max(gains))} points.",
     )
+
+
+def _points(share: float) -> str:
+    return number(100 * share, 2, signed=True)
 
 
 def _outcomes(results: Results, study: Study) -> Section:

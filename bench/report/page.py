@@ -49,6 +49,13 @@ def markdown(report: Report) -> str:
     return re.sub(r"\n{3,}", "\n\n", text).strip() + "\n"
 
 
+def markdown_table(table: Table) -> str:
+    """One table of a report as Markdown, with its title, caption and notes."""
+    show = _environment().get_template("table.md.j2").module.show  # type: ignore[attr-defined]
+    shown = str(show(table))
+    return re.sub(r"\n{3,}", "\n\n", shown).strip()
+
+
 def html(report: Report) -> str:
     """The report as one HTML page without scripts and without any outside resource."""
     return _environment().get_template("page.html.j2").render(report=report)

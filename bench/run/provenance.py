@@ -26,6 +26,7 @@ from bench.grid.study import HubBase, Study, canonical
 from bench.records import SCHEMA, StageRecord
 from bench.run import gpuprobe, software
 from bench.run.slots import Slots
+from bench.train import arithmetic
 
 #: How many hexadecimal digits of its digest name a provenance.
 _DIGITS = 12
@@ -154,6 +155,7 @@ def machine() -> dict[str, Any]:
     return {
         "cpu": _field("/proc/cpuinfo", "model name"),
         "cpu_flags": _notable_flags(),
+        "cpu_arithmetic": arithmetic.on_cpu(),
         "cores": len(os.sched_getaffinity(0)),
         "memory_bytes": os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES"),
         "kernel": platform.release(),

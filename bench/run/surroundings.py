@@ -16,6 +16,7 @@ from bench.grid.study import HubBase, Study
 from bench.run.container import Surroundings
 from bench.scoring import codereval, hubmodels
 from bench.scoring.quality import javatools, sonartools
+from bench.train import arithmetic
 
 #: Variables with which a user names a file or folder that a metric or suite needs.
 _NAMED = (
@@ -40,7 +41,7 @@ def surroundings(study: Study, mirror: Path | None, *, at_once: int) -> Surround
         MachineError: a folder that a user has named holds a file that containers cannot read.
     """
     cache = cache_folder().resolve()
-    variables = {"BENCH_CACHE": str(cache)}
+    variables = {"BENCH_CACHE": str(cache), arithmetic.VARIABLE: arithmetic.on_cpu()}
     readable = [ROOT, cache, *([mirror.resolve()] if mirror else [])]
     if (hub := _hub_cache()) is not None:
         readable.append(hub)

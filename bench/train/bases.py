@@ -28,7 +28,7 @@ from bench.errors import MachineError
 from bench.grid.store import make_readable
 from bench.grid.study import HubBase, TinyBase
 from bench.records import Sample
-from bench.train import idioms, loss, material, mirror, shapes, tokenizer
+from bench.train import arithmetic, idioms, loss, material, mirror, muon, shapes, tokenizer
 
 Progress = Callable[[int, int], None]
 Precision = Literal["published", "corrected"]
@@ -101,7 +101,10 @@ def _place(base: TinyBase, study_seed: int, cache: Path) -> Path:
 
 def key(base: TinyBase, study_seed: int) -> str:
     """SHA-256 of everything that decides a tiny base, shortened to 16 hex digits."""
-    sources = (__file__, *(m.__file__ for m in (idioms, loss, material, mirror, shapes, tokenizer)))
+    sources = (
+        __file__,
+        *(m.__file__ for m in (idioms, loss, material, mirror, muon, shapes, tokenizer)),
+    )
     files = [Path(str(source)) for source in sources]
     files += [*embedded.files(), PROMPTS / f"{WORDING}.toml"]
     recipe = {
@@ -110,7 +113,7 @@ def key(base: TinyBase, study_seed: int) -> str:
         "seed": study_seed,
         "files": [hashlib.sha256(file.read_bytes()).hexdigest() for file in files],
         "versions": [torch.__version__, transformers.__version__],
-        "bfloat16": has_fast_bfloat16(),
+        "arithmetic": arithmetic.on_cpu(),
     }
     return hashlib.sha256(json.dumps(recipe, sort_keys=True).encode()).hexdigest()[:16]
 
@@ -186,6 +189,7 @@ def pretrain(
     torch.use_deterministic_algorithms(True, warn_only=torch.cuda.is_available())
     torch.utils.deterministic.fill_uninitialized_memory = False  # type: ignore[attr-defined]
     loss.install(model)
+    mixed = compute_type("cpu") == torch.bfloat16
     model.train()
     optimizers = _optimizers(model, base.pretrain_learning_rate)
     steps = base.pretrain_steps
@@ -197,7 +201,7 @@ def pretrain(
         for one in optimizers
     ]
     for step, batch in zip(range(steps), _batches(packed, base, seed), strict=False):
-        with torch.autocast("cpu", torch.bfloat16, enabled=has_fast_bfloat16()):
+        with torch.autocast("cpu", torch.bfloat16, enabled=mixed):
             output = model(**batch, use_cache=False)
         output.loss.backward()
         torch.nn.utils.clip_grad_norm_(model.parameters(), 1.0)
@@ -220,9 +224,17 @@ def _optimizers(model: Qwen2ForCausalLM, learning_rate: float) -> list[torch.opt
     for name, weight in model.named_parameters():
         (hidden if weight.ndim == 2 and "embed_tokens" not in name else rest).append(weight)
     return [
-        torch.optim.Muon(hidden, lr=_MUON_LEARNING_RATE, weight_decay=0.0, adjust_lr_fn="original"),
+        _muon(hidden),
         torch.optim.AdamW(rest, lr=learning_rate, betas=(0.9, 0.95), weight_decay=0.0),
     ]
+
+
+def _muon(matrices: list[torch.nn.Parameter]) -> torch.optim.Optimizer:
+    """Muon of torch, or one in fp32 where torch's bf16 would be emulated."""
+    rate = _MUON_LEARNING_RATE
+    if compute_type("cpu") == torch.float32:
+        return muon.Muon(matrices, lr=rate)
+    return torch.optim.Muon(matrices, lr=rate, weight_decay=0.0, adjust_lr_fn="original")
 
 
 def _batches(packed: PackedRows, base: TinyBase, seed: int) -> Iterator[dict[str, Tensor]]:
@@ -251,19 +263,10 @@ def _hub_folder(base: HubBase, data: Path) -> Path:
         ) from None
 
 
-def has_fast_bfloat16() -> bool:
-    """Whether this CPU multiplies bf16 natively (elsewhere it is emulated, and slow)."""
-    try:
-        flags = Path("/proc/cpuinfo").read_text()
-    except OSError:
-        return False
-    return "avx512_bf16" in flags or "amx_bf16" in flags
-
-
 def compute_type(device: torch.device | str) -> torch.dtype:
-    """bf16 on a GPU and on a CPU that has it, else fp32."""
-    fast = torch.device(device).type == "cuda" or has_fast_bfloat16()
-    return torch.bfloat16 if fast else torch.float32
+    """bf16 on a GPU and on a CPU that has it, else fp32: see ``bench.train.arithmetic``."""
+    bf16 = torch.device(device).type == "cuda" or arithmetic.on_cpu() == "bf16"
+    return torch.bfloat16 if bf16 else torch.float32
 
 
 def unquantized_type(precision: Precision, device: torch.device | str) -> torch.dtype:

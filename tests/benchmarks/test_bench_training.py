@@ -66,7 +66,9 @@ def test_step(benchmark, untrained, method, plan):
     losses = []
 
     def step():
-        with torch.autocast("cpu", torch.bfloat16, enabled=bases.has_fast_bfloat16()):
+        with torch.autocast(
+            "cpu", torch.bfloat16, enabled=bases.compute_type("cpu") == torch.bfloat16
+        ):
             output = model(input_ids=ids, position_ids=positions, labels=ids)
         output.loss.backward()
         optimizer.step()
