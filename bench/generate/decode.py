@@ -20,13 +20,10 @@ import torch
 from transformers import DynamicCache
 
 from bench.errors import BenchError
-from bench.generate.extract import extract
 from bench.grid.study import Decoding
 from bench.records import Generation, Tokens, Track
 
 Progress = Callable[[int, int], None]
-#: The answer in a model's text, for a track.
-Extraction = Callable[[Track, str], str]
 
 #: Rows are taken out of a batch when at least this share of them has finished.
 _DROP_SHARE = 0.25
@@ -38,7 +35,6 @@ class Prompt:
 
     ``opening`` is the end of ``text`` that belongs to the answer (see ``bench.data.prompts``).
     ``cut_at``: the most tokens of ``text`` that the model is given, the first ones.
-    ``extract`` finds the answer in what it writes.
     """
 
     id: str
@@ -47,7 +43,6 @@ class Prompt:
     text: str
     opening: str = ""
     cut_at: int | None = None
-    extract: Extraction = extract
 
     @property
     def sha256(self) -> str:
@@ -270,9 +265,10 @@ def _answer(model: Any, tokenizer: Any, batch: Sequence[_Encoded]) -> tuple[list
             output_tokens=len(output),
             finish_reason=reason,
             text=text,
-            output=one.prompt.extract(one.prompt.track, text),
         )
-        lines.append(json.dumps(dataclasses.asdict(line), ensure_ascii=False).encode() + b"\n")
+        content = dataclasses.asdict(line)
+        del content["output"]  # the answer in the text is found when it is scored
+        lines.append(json.dumps(content, ensure_ascii=False).encode() + b"\n")
     return lines, _spent(batch, [len(output) for output in outputs])
 
 
