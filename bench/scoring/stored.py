@@ -246,7 +246,7 @@ def _answered(
     fenced: list[str] = []
     for line, problem in zip(lines, asked, strict=True):
         assert line.text is not None
-        found = answers.Answer(line.text[: MAX_CHARACTERS + 1])
+        found = answers.Answer(answers.plain(line.text[: MAX_CHARACTERS + 1]))
         if line.raw or request.extract:
             found = answers.extract(problem, line.text)
         elif answers.fenced(problem, found.text):
