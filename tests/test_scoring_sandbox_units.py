@@ -84,6 +84,13 @@ SOLUTIONS = {
     "the helper repeated": """public int twice(int x) { return x + x; }
 public int f(int x) { return twice(x); }""",
     "the class": "class Solution { public int f(int x) { return 2 * x; } }",
+    "the class without the helper": """class Solution {
+    public int f(int x) { return twice(x); }
+}""",
+    "the class and the helper": """class Solution {
+    public int twice(int x) { return x + x; }
+    public int f(int x) { return twice(x); }
+}""",
     "the class with imports": """package a;
 import java.util.*;
 import java.util.function.IntUnaryOperator;

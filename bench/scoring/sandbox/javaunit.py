@@ -50,11 +50,11 @@ def main_unit(check: Mapping[str, Any], output: str) -> Unit:
     imports = _imports(code, output)
     entry = str(check.get("entry", ""))
     owner = _owner(code, entry)
+    helpers = _helpers(check, code)
     if owner is not None and not _bare(code):
-        text = f"{above}{imports}{_as_types(code, owner)}\n"
+        text = f"{above}{imports}{_as_types(code, owner, helpers)}\n"
     else:
         head, opening, rest = prelude.partition("class Solution {")
-        helpers = _helpers(check, code)
         body = f"{helpers}{_as_members(code, output, owner)}"
         text = f"{head}{imports}{opening}{rest}{body}{check.get('epilogue', '')}"
     return Unit((("Solution.java", text), ("Main.java", above + str(check["test"]))))
@@ -90,8 +90,8 @@ def _owner(code: Parts, entry: str) -> Part | None:
     return next((part for part in owners if entry in part.methods), None)
 
 
-def _as_types(code: Parts, solution: Part | None = None) -> str:
-    """Types beside one another; ``solution`` becomes the class of that name."""
+def _as_types(code: Parts, solution: Part | None = None, helpers: str = "") -> str:
+    """Types beside one another; ``solution`` becomes the class of that name, with ``helpers``."""
     edits = Edits(code.content)
     for part in code.of(members.IMPORT, members.PACKAGE):
         edits.drop(part.start, part.end)
@@ -99,6 +99,10 @@ def _as_types(code: Parts, solution: Part | None = None) -> str:
         for word, node in part.modifiers.items():
             if word in _INNER:
                 edits.drop(node.start_byte - code.shift, node.end_byte - code.shift)
+    body = solution.node.child_by_field_name("body") if solution is not None else None
+    if helpers and body is not None:
+        start = body.start_byte + 1 - code.shift
+        edits.put(start, start, f" {helpers}")
     own = next(iter(solution.names), "") if solution is not None else ""
     if own and own != "Solution" and not _typed(code, "Solution"):
         for part in code.of(members.TYPE):
