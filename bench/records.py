@@ -79,8 +79,8 @@ class Sample:
 class Generation:
     """What a model wrote for one problem: one line of a generations file.
 
-    ``text`` is the decoded output behind the opening that it was given, ``output`` what the
-    extraction rules kept of it.
+    ``text`` is the decoded output behind the opening that it was given, ``output`` the answer
+    in it, which scoring finds (``bench.scoring.answers``).
     ``finish_reason`` is ``stop``, ``length`` or ``prompt-too-long`` (nothing generated).
     """
 
@@ -93,7 +93,7 @@ class Generation:
     output_tokens: int
     finish_reason: str
     text: str
-    output: str
+    output: str = ""
 
 
 @dataclasses.dataclass(frozen=True, slots=True)

@@ -74,7 +74,7 @@ def test_a_line_without_an_id_of_its_own_is_left_out(file, line, what):
 @pytest.mark.parametrize(
     ("line", "what"),
     [
-        (b'{"id": "b"}', "id 'b': none of the fields code, output, summary"),
+        (b'{"id": "b"}', "id 'b': none of the fields code, output, summary, text"),
         (b'{"id": "b", "code": null}', "id 'b': field 'code' is not a text but null"),
         (b'{"id": "b", "code": ["x"]}', "id 'b': field 'code' is not a text but a list"),
         (b'{"id": "b", "code": "caf\xe9"}', "id 'b': not UTF-8 at byte 24 of the line"),

@@ -11,7 +11,6 @@ import torch
 from bench.errors import BenchError
 from bench.generate import batches, decode, engines
 from bench.generate.cache import grouped_attention
-from bench.generate.extract import extract
 from bench.generate.greedy import greedy, slots_computed
 from bench.grid.study import Decoding
 from bench.records import Tokens, Track
@@ -161,7 +160,7 @@ def test_lines_say_what_was_asked_and_answered(stopping, tmp_path):
         assert line["prompt_tokens"] == len(tokenizer()(prompt.text)["input_ids"])
         assert (line["task"], line["language"]) == (prompt.track.task, prompt.track.language)
         assert line["output_tokens"] <= DECODING.new_tokens[prompt.track.task]
-        assert line["output"] == extract(prompt.track, line["text"])
+        assert "output" not in line  # the answer is found when it is scored
     emitted = sum(line["output_tokens"] for line in lines)
     assert tokens.trained == emitted
     assert tokens.real == emitted + sum(line["prompt_tokens"] for line in lines)
@@ -199,7 +198,6 @@ def test_the_opening_belongs_to_the_answer(stopping, tmp_path):
     for name, one in (("open", prompt), ("plain", plain)):
         lines += answers(stopping, [one], out=tmp_path / f"{name}.jsonl")[0]
     assert lines[0]["text"] == opening + lines[1]["text"]
-    assert lines[0]["output"].startswith(opening.strip())
     assert lines[0]["output_tokens"] == lines[1]["output_tokens"]
 
 
@@ -218,7 +216,7 @@ def test_a_prompt_that_fills_the_window_gets_a_line_and_no_answer(stopping, tmp_
         line = by_id[prompt.id]
         if length_of(prompt) >= window:
             assert line["finish_reason"] == "prompt-too-long"
-            assert (line["text"], line["output"], line["output_tokens"]) == ("", "", 0)
+            assert (line["text"], line["output_tokens"]) == ("", 0)
         else:
             assert line["output_tokens"] >= 1
             assert line["prompt_tokens"] + line["output_tokens"] <= window
@@ -334,20 +332,17 @@ def test_a_changed_prompt_is_asked_again(stopping, undisturbed, tmp_path):
     }
 
 
-def test_a_prompt_is_cut_at_its_end_and_answered_by_its_own_rules(stopping, tmp_path):
+def test_a_prompt_is_cut_at_its_end(stopping, tmp_path):
     """As the study's scripts cut long prompts for summaries: whatever stands last is lost."""
     long = sentence(3, 40)
     ids = tokenizer()(long)["input_ids"]
-    shouted = dataclasses.replace(
-        PROMPTS[0], text=long, cut_at=9, extract=lambda track, text: f"{track}: {text}"
-    )
-    lines, _ = answers(stopping, [shouted], out=tmp_path / "out.jsonl")
+    shortened = dataclasses.replace(PROMPTS[0], text=long, cut_at=9)
+    lines, _ = answers(stopping, [shortened], out=tmp_path / "out.jsonl")
     assert (lines[0]["prompt_tokens"], len(ids)) == (9, 40)
     (reply,) = greedy(stopping, [ids[:9]], [14], stops(), 0)
     assert lines[0]["output_tokens"] == len(reply)
-    assert lines[0]["output"] == f"generation/python: {lines[0]['text']}"
     # A resumed run finds that line again.
-    again, _ = answers(stopping, [shouted], out=tmp_path / "out.jsonl")
+    again, _ = answers(stopping, [shortened], out=tmp_path / "out.jsonl")
     assert again == lines
 
 

@@ -136,7 +136,10 @@ def test_the_kits_own_stages() -> None:
     assert {name for name in files["train"] if name.startswith("bench/scoring/")} == {
         f"bench/scoring/{name}.py" for name in ("__init__", "admission", "codebleu")
     }
-    assert {"bench/generate/decode.py", "bench/generate/extract.py"} <= files["generate"]
+    assert "bench/generate/decode.py" in files["generate"]
+    # What is an answer is asked when it is scored: no model answers again for another rule.
+    assert not [name for name in files["generate"] if name.startswith("bench/scoring/")]
+    assert "bench/scoring/answers/braced.py" in files["score"] & files["embed"]
     assert "bench/scoring/score.py" in files["score"]
     assert [name for name in files["score"] if name.startswith("bench/scoring/metrics/")]
     assert not [name for name in files["score"] if name.startswith("bench/train/")]

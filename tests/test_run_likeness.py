@@ -16,7 +16,7 @@ from bench.run import likeness, outcomes
 
 
 def make(folder: Path, *, weights: bytes, answers: dict[str, str], metrics: dict) -> Path:
-    lines = [json.dumps({"suite": "s", "id": id_, "output": said}) for id_, said in answers.items()]
+    lines = [json.dumps({"suite": "s", "id": id_, "text": said}) for id_, said in answers.items()]
     contents = {
         "train": {"model.safetensors": weights},
         "generate": {"generations.jsonl": "\n".join(lines).encode()},

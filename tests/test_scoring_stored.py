@@ -359,3 +359,81 @@ def test_an_input_is_not_written_over(capsys, lines):
     assert code == 2
     assert "is an input too" in err
     assert json.loads(path.read_text())["id"] == "a"
+
+
+# ----- answers in raw texts -----
+
+
+def humaneval(name, **fields):
+    return {"task": "generation", "language": "python", "id": f"HumanEval/{name}", **fields}
+
+
+def test_raw_texts_are_cut_to_their_answers(lines, tmp_path):
+    path = lines(
+        {"id": "fenced", "text": f"So:\n```python\n{ADD}```\nIt adds."},
+        {"id": "bare", "text": ADD},
+        {"id": "code", "code": f"x = 1\n{ADD}"},
+    )
+    found = measured(path, PYTHON, only=("lizard",))
+    written = {one.id: one.output for one in found.answered.generations}
+    assert written == {"fenced": ADD.rstrip(), "bare": ADD.rstrip(), "code": f"x = 1\n{ADD}"}
+    assert found.answered.cut == (("So:\n```python", "```\nIt adds."), (), ())
+    assert "2 texts are searched for their answers, 1 of them hold more" in found.remarks[0]
+
+
+def test_codes_with_fences_are_told_of_and_cut_by_an_option(lines):
+    documented = (
+        f'def f():\n    """Do.\n\n    ```\n    f()\n    ```\n    """\n    return 1\n\n\n{ADD}'
+    )
+    path = lines({"id": "a", "code": f"```\n{ADD}\n```"}, {"id": "b", "code": documented})
+    found = measured(path, PYTHON, only=("lizard",))
+    assert [told for told in found.remarks if "fences" in told] == [
+        "1 of 2 codes hold Markdown fences and are scored as they are (first id 'a'); "
+        "--extract cuts them to their answers"
+    ]
+    assert found.answered.generations[0].output == f"```\n{ADD}\n```"
+    cut = measured(path, PYTHON, only=("lizard",), extract=True)
+    assert cut.answered.generations[0].output == ADD.rstrip()
+    assert not [told for told in cut.remarks if "fences" in told]
+
+
+def test_lines_without_a_suite_answer_the_one_that_is_asked_for(lines, mirror):
+    path = lines({"id": "HumanEval/53", "code": "def add(x, y):\n    return x + y\n"})
+    found = measured(path, PYTHON, suite="humaneval", mirror=mirror, only=("codebleu",))
+    assert found.sheet.table["codebleu"].notna().all()
+    with pytest.raises(BenchError, match="unknown suite 'humanevil'"):
+        measured(path, PYTHON, suite="humanevil")
+
+
+def test_text_is_read_in_one_way(lines, mirror):
+    grading.need("python")
+    path = lines(
+        humaneval(53, code="\ufeffdef add(x, y):\n    return x + y\n"),
+        humaneval(23, code="def strlen(string):\r\n    return len(string)\r\n"),
+        humaneval(45, code="# coding: klingon\ndef triangle_area(a, h):\n    return a * h / 2\n"),
+        humaneval(60, code="import numpy\n\n\ndef sum_to_n(n):\n    return numpy.sum(n)\n"),
+        humaneval(35, code="from __future__ import annotations\ndef max_element(l):\n"
+                  "    return max(l)\n"),
+        humaneval(55, code="fib = lambda n: n if n < 2 else fib(n - 1) + fib(n - 2)\n"),
+    )  # fmt: skip
+    asked = ("pass@1", "pylint", "flake8", "lizard")
+    found = measured(path, PYTHON, suite="humaneval", mirror=mirror, only=asked)
+    table = found.sheet.table
+    assert table["pass1.pass@1"].tolist() == [1, 1, 1, 0, 1, 1]
+    assert table.drop(columns="id")[:5].notna().all(axis=None)  # a lambda is no function
+    (told,) = [told for told in found.remarks if "module" in told]
+    assert "1 outputs failed for a module that is not there: numpy (1)" in told
+
+
+def test_the_command_keeps_answers_and_what_was_cut(lines, tmp_path, capsys):
+    path = lines({"id": "a", "text": f"Yes.\n{ADD}"})
+    kept = tmp_path / "answers.jsonl"
+    command = ["score", "--generations", str(path), "--task", "generation"]
+    command += ["--language", "python", "--metric", "lizard", "--csv", str(tmp_path / "o.csv")]
+    assert cli.main([*command, "--answers", str(kept)]) == 0
+    (line,) = map(json.loads, kept.read_text().splitlines())
+    assert (line["output"], line["cut"]) == (ADD.rstrip(), ["Yes."])
+    again = measured(kept, PYTHON, only=("lizard",))
+    assert again.answered.generations[0].output == ADD.rstrip()
+    with pytest.raises(BenchError, match="is an input too"):
+        stored.check_output(stored.Request(path, PYTHON, "corrected"), path, "--answers OUT")

@@ -253,7 +253,8 @@ def _declare_score(commands: argparse._SubParsersAction[argparse.ArgumentParser]
         "--generations",
         type=Path,
         metavar="FILE",
-        help="JSON Lines, each with an id and what was written: code, output or summary",
+        help="JSON Lines, each with an id and what was written: code, output or summary, "
+        "or text: all that a model said, to be cut to its answer",
     )
     file.add_argument("--task", help=", ".join(TASKS))
     file.add_argument("--language", help="python, java, cs_java or java_cs")
@@ -266,7 +267,15 @@ def _declare_score(commands: argparse._SubParsersAction[argparse.ArgumentParser]
     file.add_argument(
         "--references", type=Path, metavar="FILE", help="JSON Lines, each with id and reference"
     )
-    file.add_argument("--suite", help="of the kit's own generations, where they hold several")
+    file.add_argument(
+        "--suite", help="whose problems the lines answer, where they do not say or are of several"
+    )
+    file.add_argument(
+        "--extract", action="store_true", help="cut what is stored as code to its answer, too"
+    )
+    file.add_argument(
+        "--answers", type=Path, metavar="OUT", help="JSON Lines: each answer, and what was cut"
+    )
     file.add_argument(
         "--metric",
         action="append",

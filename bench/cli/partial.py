@@ -23,6 +23,8 @@ _OF_A_FILE = {
     "references": "--references",
     "suite": "--suite",
     "metric": "--metric",
+    "extract": "--extract",
+    "answers": "--answers",
 }
 _OF_A_RUN = {
     "study": "--study",

@@ -47,10 +47,15 @@ def score(options: argparse.Namespace) -> int:
         options.references,
         options.suite,
         tuple(options.metric),
+        options.extract,
     )
     stored.check_output(request, options.csv)
+    if options.answers is not None:
+        stored.check_output(request, options.answers, "--answers OUT.jsonl")
     scored = stored.measure(request)
     sheet.write(scored.sheet, options.csv)
+    if options.answers is not None:
+        scored.answered.write(options.answers)
     for line in live.score_remarks(scored):
         err.print(line, soft_wrap=True, markup=False)
     out.print(live.score_table(scored.sheet))

@@ -15,10 +15,12 @@ from typing import IO, Any
 
 from bench.errors import DataError
 
-#: Fields that hold what was written, the first one that a line has: as code, as the kit's own
-#: generations, as a summary. A file of references may name it as what it is.
-TEXT_FIELDS = ("code", "output", "summary")
-REFERENCE_FIELDS = ("reference", "target", *TEXT_FIELDS)
+#: Fields that hold what was written, the first one that a line has: as code, as the answers
+#: that the kit has found, as a summary; or all that a model said, with its answer in it.
+#: A file of references may name it as what it is.
+RAW_FIELD = "text"
+TEXT_FIELDS = ("code", "output", "summary", RAW_FIELD)
+REFERENCE_FIELDS = ("reference", "target", "code", "output", "summary")
 #: A longer line is passed over without being held in memory.
 MAX_LINE_BYTES = 64 * 2**20
 
@@ -27,6 +29,7 @@ MAX_LINE_BYTES = 64 * 2**20
 class Line:
     """One usable line. ``text`` is None where it has an id but no usable text.
 
+    ``raw``: it is all that a model said; its answer is yet to be found in it.
     ``task``, ``language``, ``suite`` and ``finish_reason`` are there in the kit's own files.
     """
 
@@ -37,6 +40,7 @@ class Line:
     language: str | None = None
     suite: str | None = None
     finish_reason: str = "stop"
+    raw: bool = False
 
     @property
     def place(self) -> tuple[str | None, ...]:
@@ -151,7 +155,8 @@ def _line(
         for name in ("task", "language", "suite", "finish_reason")
         if isinstance(value := record.get(name), str)
     }
-    line = Line(number, identifier, None if broken else kept, **about)
+    raw = next((field for field in fields if field in record), None) == RAW_FIELD
+    line = Line(number, identifier, None if broken else kept, **about, raw=raw)
     wrong = broken or why_not
     return line, None if wrong is None else f"id {shown(identifier)}: {wrong}"
 

@@ -172,13 +172,17 @@ def _called(assertions: Sequence[str], code: str) -> str:
     return str((called or defined)[0])
 
 
+#: The name in the head of a method that ends with its opening brace.
+_METHOD = re.compile(r"(\w+)\s*\([^()]*\)\s*(?:throws [\w., ]+)?\{\s*$", re.MULTILINE)
+
+
 def humaneval_x(track: Track, locate: Locate) -> list[Sample]:
     """HumanEval-X in Java: the docstring and the method's signature; 164 problems.
 
     Helpers that the declaration gives before the method stay in the signature and in the
-    reference: the output has to repeat them.
-    The output is one or more methods; they stand between ``prelude`` (imports, the opening
-    of ``class Solution``) and ``epilogue`` (its closing brace) when they are compiled.
+    reference; where an output does not repeat them they are added.
+    Methods stand between ``prelude`` (imports, the opening of ``class Solution``) and
+    ``epilogue`` (its closing brace) when they are compiled; ``entry`` is the one that is called.
     """
     fields = {"task_id": str, "declaration": str, "canonical_solution": str, "test": str}
     path = locate(_HUMANEVAL_X)
@@ -186,15 +190,18 @@ def humaneval_x(track: Track, locate: Locate) -> list[Sample]:
     for record in read_jsonl(path, fields | {"text": str}):
         head, opening, method = record["declaration"].partition("class Solution {")
         solution = record["canonical_solution"].rstrip().removesuffix("}").rstrip()
+        signature = inspect.cleandoc(method.rstrip().removesuffix("{")).rstrip()
         check = {
             "kind": "java-main",
+            "entry": _METHOD.findall(method)[-1],
+            "signature": signature,
             "prelude": f"{head}{opening}\n",
             "epilogue": "\n}\n",
             "test": record["test"],
         }
         inputs = {
             "summary": inspect.cleandoc(record["text"]),
-            "signature": inspect.cleandoc(method.rstrip().removesuffix("{")).rstrip(),
+            "signature": signature,
         }
         reference = inspect.cleandoc(f"{method.strip(chr(10))}\n{solution}")
         problems.append(Sample(record["task_id"], track, inputs, reference, None, check))

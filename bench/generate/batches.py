@@ -9,16 +9,12 @@ from __future__ import annotations
 
 import dataclasses
 import hashlib
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from typing import Any
 
 from bench.errors import BenchError
-from bench.generate.extract import extract
 from bench.grid.study import Decoding
 from bench.records import Track
-
-#: The answer in a model's text, for a track.
-Extraction = Callable[[Track, str], str]
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
@@ -27,7 +23,6 @@ class Prompt:
 
     ``opening`` is the end of ``text`` that belongs to the answer (see ``bench.data.prompts``).
     ``cut_at``: the most tokens of ``text`` that the model is given, the first ones.
-    ``extract`` finds the answer in what it writes.
     """
 
     id: str
@@ -36,7 +31,6 @@ class Prompt:
     text: str
     opening: str = ""
     cut_at: int | None = None
-    extract: Extraction = extract
 
     @property
     def sha256(self) -> str:

@@ -203,9 +203,10 @@ def _lines(tokenizer: Any, batch: Batch, outputs: Sequence[Sequence[int]]) -> li
             output_tokens=len(output),
             finish_reason=reason,
             text=text,
-            output=one.prompt.extract(one.prompt.track, text),
         )
-        lines.append(json.dumps(dataclasses.asdict(line), ensure_ascii=False).encode() + b"\n")
+        content = dataclasses.asdict(line)
+        del content["output"]  # the answer in the text is found when it is scored
+        lines.append(json.dumps(content, ensure_ascii=False).encode() + b"\n")
     return lines
 
 

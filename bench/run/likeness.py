@@ -82,7 +82,7 @@ def _answers(run: Path) -> Iterator[tuple[str, str]]:
     for stage, folder, _ in _stages(run, GENERATE):
         for line in _read(folder / _GENERATIONS).splitlines():
             answer = json.loads(line)
-            yield f"{stage}: {answer['suite']} {answer['id']}", answer["output"]
+            yield f"{stage}: {answer['suite']} {answer['id']}", answer["text"]
 
 
 def _values(run: Path) -> Iterator[tuple[str, float]]:

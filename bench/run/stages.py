@@ -27,12 +27,14 @@ if TYPE_CHECKING:
     from bench.data.rowcache import RowCache
     from bench.generate import decode
     from bench.grid.study import Training
+    from bench.scoring.answers.generations import Answered
     from bench.train.similarity import Similarity
 
 MODEL = "model"
 GENERATIONS = "generations.jsonl"
 ENCODED = "encoded.json"
 SCORES = "scores.json"
+ANSWERS = "answers.jsonl"
 
 
 def base(job: Job, work: Path, meter: Meter, progress: Progress) -> StageResult:
@@ -179,9 +181,8 @@ def embed(job: Job, work: Path, meter: Meter, progress: Progress) -> StageResult
     """Measure the metrics that are encoders; ``work/encoded.json`` is what ``score`` takes."""
     from bench.scoring import encoded, hubmodels, outputs
 
-    written = outputs.paired(
-        _problems(job), _read_generations(job.inputs["generate"] / GENERATIONS)
-    )
+    problems = _problems(job)
+    written = outputs.paired(problems, _answered(job, problems).generations)
     names = job.study.scoring.encoders
     progress(0, 1, ", ".join(names))
     with meter.phase("embed"):
@@ -196,7 +197,9 @@ def score(job: Job, work: Path, meter: Meter, progress: Progress) -> StageResult
     from bench.scoring.sandbox import jail
 
     problems = _problems(job)
-    generations = _read_generations(job.inputs["generate"] / GENERATIONS)
+    answered = _answered(job, problems)
+    answered.write(work / ANSWERS)
+    generations = answered.generations
     total = len(problems) + 1
     confined = jail.unsafe_jail() if job.options.get("unsafe") else jail.find_jail()
     verdicts = {}
@@ -318,18 +321,16 @@ def _similarity(
 
 
 def _prompts(job: Job, tokenizer: Any) -> list[decode.Prompt]:
-    """Every problem of every suite as the suite has it asked, and how it is answered."""
+    """Every problem of every suite as the suite has it asked."""
     from bench.data.prompts import wordings
     from bench.data.rows import prompt_text
-    from bench.generate import decode, extract
+    from bench.generate import decode
 
     suites = {suite.label: suite for suite in job.study.suites}
     prompts = []
     for label, problems in _problems(job).items():
         suite = suites[label]
         wording = wordings.asked(job.study.asked(suite), job.tasks, _mirror(job))
-        rules = extract.published if suite.extraction == "published" else extract.extract
-        cut = functools.partial(rules, marks=wording.marks)
         prompts += [
             decode.Prompt(
                 problem.id,
@@ -338,7 +339,6 @@ def _prompts(job: Job, tokenizer: Any) -> list[decode.Prompt]:
                 prompt_text(problem, wording, tokenizer),
                 wording.opening(problem),
                 suite.prompt_tokens.get(problem.track.task),  # type: ignore[call-overload]
-                cut,
             )
             for problem in problems
         ]
@@ -362,6 +362,20 @@ def _principal(problems: Mapping[str, Sequence[Sample]]) -> dict[Track, str]:
         for problem in members:
             found.setdefault(problem.track, suite)
     return found
+
+
+def _answered(job: Job, problems: Mapping[str, Sequence[Sample]]) -> Answered:
+    """What the model wrote, with the answers found in it by the rules of each suite."""
+    from bench.data.prompts import wordings
+    from bench.scoring import answers
+    from bench.scoring.answers.generations import answered
+
+    rules = {}
+    for suite in job.study.suites:
+        wording = wordings.asked(job.study.asked(suite), job.tasks, _mirror(job))
+        found = answers.published if suite.extraction == "published" else answers.extract
+        rules[suite.label] = functools.partial(found, marks=wording.marks)
+    return answered(problems, _read_generations(job.inputs["generate"] / GENERATIONS), rules)
 
 
 def _read_generations(path: Path) -> list[Generation]:

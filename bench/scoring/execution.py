@@ -20,7 +20,7 @@ from typing import Any
 from bench.errors import MachineError
 from bench.records import Sample, Verdict
 from bench.scoring import codereval
-from bench.scoring.sandbox import csharp, dotnet, java, jdk, python
+from bench.scoring.sandbox import csharp, csharpunit, dotnet, java, javaunit, jdk, python
 from bench.scoring.sandbox.batch import Compiled, Unit
 from bench.scoring.sandbox.jail import Jail, find_jail
 from bench.scoring.selfcheck import SelfCheck, summarize
@@ -118,7 +118,9 @@ def _java(jail: Jail, jobs: Jobs) -> dict[str, Verdict]:
         return _none_run(jobs, str(error))
 
     def unit(check: Mapping[str, Any], output: str) -> Unit:
-        return (java.cases_unit if check["kind"] == "cases" else java.main_unit)(check, output)
+        return (javaunit.cases_unit if check["kind"] == "cases" else javaunit.main_unit)(
+            check, output
+        )
 
     def run(id_: str, check: Mapping[str, Any], classes: Mapping[str, bytes]) -> Verdict:
         if check["kind"] == "cases":
@@ -138,7 +140,7 @@ def _csharp(jail: Jail, jobs: Jobs) -> dict[str, Verdict]:
         return csharp.run_cases(jail, net, id_, check, code["Candidate"])
 
     return _compiled(
-        jobs, csharp.cases_unit, lambda units: csharp.compile_units(jail, net, units), run
+        jobs, csharpunit.cases_unit, lambda units: csharp.compile_units(jail, net, units), run
     )
 
 

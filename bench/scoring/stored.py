@@ -8,6 +8,7 @@ columns that compare with it empty, and tests are executed where the problem has
 from __future__ import annotations
 
 import dataclasses
+import re
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 
@@ -15,8 +16,10 @@ from bench.data import problems, storedlines
 from bench.data.storedlines import Fault, Line, Stored
 from bench.errors import BenchError, DataError, unknown
 from bench.records import GENERATION, TRACKS, TRANSLATION, Generation, Sample, Track, Verdict
-from bench.scoring import execution, metrics, score, sheet
+from bench.scoring import answers, execution, metrics, score, sheet
 from bench.scoring.admission import MAX_CHARACTERS
+from bench.scoring.answers.document import LONGEST
+from bench.scoring.answers.generations import Answered
 from bench.scoring.sheet import PASS_AT_1, Sheet
 
 #: The study's suite of each task, whose problems a file of another origin is taken to answer.
@@ -31,7 +34,8 @@ class Request:
     """What to score: a file, as which track, in which variant, with what beside it.
 
     ``references``: a file of references; ``suite``: of the kit's own lines, where they hold
-    several; ``only``: these metrics, all that apply where it is empty.
+    several, or whose problems lines without one answer; ``only``: these metrics, all that apply
+    where it is empty. ``extract``: find the answers in texts that are stored as code, too.
     """
 
     generations: Path
@@ -41,6 +45,7 @@ class Request:
     references: Path | None = None
     suite: str | None = None
     only: tuple[str, ...] = ()
+    extract: bool = False
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
@@ -48,12 +53,13 @@ class Scored:
     """The sheet of a file, and what is to be told of it.
 
     ``faults`` of its lines; ``remarks``: what concerns the file as a whole (lines of other
-    tracks, references that are missing).
+    tracks, references that are missing). ``answered``: what was scored, and what was cut.
     """
 
     sheet: Sheet
     faults: tuple[Fault, ...]
     remarks: tuple[str, ...]
+    answered: Answered
 
 
 def track(task: str, language: str) -> Track:
@@ -69,8 +75,8 @@ def track(task: str, language: str) -> Track:
     return found
 
 
-def check_output(request: Request, path: Path) -> None:
-    """Make sure that the sheet can be written at a path, and over none of the inputs.
+def check_output(request: Request, path: Path, option: str = "--csv OUT.csv") -> None:
+    """Make sure that a path can be written, and is none of the inputs.
 
     Raises:
         BenchError: the path is an input.
@@ -78,7 +84,7 @@ def check_output(request: Request, path: Path) -> None:
     """
     inputs = (request.generations, request.references)
     if any(one is not None and one.resolve() == path.resolve() for one in inputs):
-        raise BenchError(f"{path}: is an input too", hint="name another file: --csv OUT.csv")
+        raise BenchError(f"{path}: is an input too", hint=f"name another file: {option}")
     sheet.writable(path)
 
 
@@ -90,9 +96,9 @@ def measure(request: Request) -> Scored:
         DataError: the file cannot be read or holds nothing to score.
     """
     chosen = _chosen(request.only)
-    stored = storedlines.read(request.generations, longest=MAX_CHARACTERS + 1)
+    stored = storedlines.read(request.generations, longest=LONGEST + 1)
     lines, remarks = _of_track(stored, request)
-    suite = lines[0].suite or SUITE.get(request.track.task, DEFAULT_SUITE)
+    suite = lines[0].suite or request.suite or SUITE.get(request.track.task, DEFAULT_SUITE)
     known, absent = _problems(suite, request)
     samples, told = _samples(lines, known, absent, request, chosen)
     written = [line for line in lines if line.text is not None]
@@ -101,8 +107,9 @@ def measure(request: Request) -> Scored:
             f"{stored.faults[0]}, and no other line has a text to score",
             hint=f"a line is a JSON object with id and {' or '.join(storedlines.TEXT_FIELDS)}",
         )
-    generations = [_generation(line, suite, request.track) for line in written]
     asked = [samples[line.id] for line in written]
+    answered, cut = _answered(written, asked, suite, request)
+    generations = answered.generations
     verdicts = {}
     if PASS_AT_1 in chosen:
         verdicts = execution.grade(asked, {one.id: one.output for one in generations})
@@ -110,6 +117,7 @@ def measure(request: Request) -> Scored:
             why = f"not run: no problem of this id is known ({absent})"
             nameless = [line.id for line in written if line.id not in known]
             verdicts |= {name: Verdict(name, "not-run", detail=why) for name in nameless}
+        told = [*told, *_modules(verdicts)]
     scores = score.score(
         {suite: asked},
         generations,
@@ -123,7 +131,7 @@ def measure(request: Request) -> Scored:
         ),
     )
     made = sheet.make([line.id for line in lines], scores, request.variant, chosen)
-    return Scored(made, stored.faults, (*remarks, *told))
+    return Scored(made, stored.faults, (*remarks, *cut, *told), answered)
 
 
 def _chosen(only: Sequence[str]) -> list[str]:
@@ -145,9 +153,11 @@ def _of_track(stored: Stored, request: Request) -> tuple[list[Line], list[str]]:
     ]
     suites = sorted({line.suite for line in mine if line.suite is not None})
     if request.suite is not None:
-        if request.suite not in suites:
+        if suites and request.suite not in suites:
             raise unknown("suite", request.suite, suites)
-        mine = [line for line in mine if line.suite == request.suite]
+        if not suites:
+            problems.check_name(request.suite)
+        mine = [line for line in mine if line.suite in (None, request.suite)]
     elif len(suites) > 1:
         raise BenchError(
             f"{stored.path}: holds generations of {len(suites)} suites: {', '.join(suites)}",
@@ -224,7 +234,61 @@ def _aliases(suite: str, plain: str) -> tuple[str, ...]:
     return (f"translation_{plain.removeprefix('test-')}",)
 
 
-def _generation(line: Line, suite: str, track: Track) -> Generation:
+def _answered(
+    lines: Sequence[Line], asked: Sequence[Sample], suite: str, request: Request
+) -> tuple[Answered, list[str]]:
+    """What is scored of each line, and what is to be told of that.
+
+    Raw texts are cut to their answers; what is stored as code is taken as it is, unless the
+    request says otherwise.
+    """
+    generations, cut = [], []
+    fenced: list[str] = []
+    for line, problem in zip(lines, asked, strict=True):
+        assert line.text is not None
+        found = answers.Answer(answers.plain(line.text[: MAX_CHARACTERS + 1]))
+        if line.raw or request.extract:
+            found = answers.extract(problem, line.text)
+        elif answers.fenced(problem, found.text):
+            fenced.append(line.id)
+        generations.append(_generation(line, suite, request.track, found.text))
+        cut.append(found.cut)
+    told = []
+    extracted = sum(line.raw or request.extract for line in lines)
+    if extracted:
+        less = sum(map(bool, cut))
+        told.append(
+            f"{extracted} texts are searched for their answers, {less} of them hold more than "
+            "that; --answers OUT.jsonl keeps the answers and what was cut"
+        )
+    if fenced:
+        told.append(
+            f"{len(fenced)} of {len(lines)} codes hold Markdown fences and are scored as they are "
+            f"(first id {storedlines.shown(fenced[0])}); --extract cuts them to their answers"
+        )
+    return Answered(tuple(generations), tuple(cut)), told
+
+
+_ABSENT = re.compile(r"No module named '([\w.]+)'")
+
+
+def _modules(verdicts: Mapping[str, Verdict]) -> list[str]:
+    """What outputs import that is not in the sandbox, which has the standard library alone."""
+    found: dict[str, int] = {}
+    for verdict in verdicts.values():
+        absent = _ABSENT.search(verdict.detail)
+        if absent is not None and not verdict.passed:
+            found[absent[1]] = found.get(absent[1], 0) + 1
+    if not found:
+        return []
+    named = ", ".join(f"{name} ({count})" for name, count in sorted(found.items()))
+    return [
+        f"{sum(found.values())} outputs failed for a module that is not there: {named}; "
+        "the sandbox has Python's standard library alone"
+    ]
+
+
+def _generation(line: Line, suite: str, track: Track, output: str) -> Generation:
     assert line.text is not None
     return Generation(
         id=line.id,
@@ -236,5 +300,5 @@ def _generation(line: Line, suite: str, track: Track) -> Generation:
         output_tokens=0,
         finish_reason=line.finish_reason,
         text=line.text,
-        output=line.text,
+        output=output,
     )

@@ -36,7 +36,8 @@ def _python_failure(code: str) -> str | None:
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
-            tree = ast.parse(code.encode())  # bytes: as a file is read, BOM and coding line too
+            # Text, as it is executed: a coding line is a comment.
+            tree = ast.parse(code.removeprefix("\ufeff"))
     except (SyntaxError, ValueError, RecursionError, MemoryError):
         return UNPARSABLE
     return None if tree.body else NO_CODE

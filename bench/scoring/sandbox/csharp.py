@@ -6,7 +6,6 @@ over the channel and go in over the sample's standard input.
 
 from __future__ import annotations
 
-import re
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -38,30 +37,6 @@ ENVIRONMENT = {
     "DOTNET_NOLOGO": "1",
 }
 _HEAP = {"DOTNET_GCHeapHardLimit": hex(256 * MIB)}
-_USING = re.compile(r"^\s*(?:global\s+)?using\s+(?:static\s+)?[\w.=<>, ]+;", re.MULTILINE)
-_USINGS = "".join(
-    f"using {name};\n"
-    for name in (
-        "System",
-        "System.Collections.Generic",
-        "System.Globalization",
-        "System.Linq",
-        "System.Text",
-        "System.Text.RegularExpressions",
-    )
-)
-
-
-def cases_unit(check: Mapping[str, Any], output: str) -> Unit:
-    """Methods of a model with a class around them; the usings it wrote stay usings."""
-    top, body = [], output
-    while (match := _USING.match(body)) is not None:
-        top.append(match.group().strip() + "\n")
-        body = body[match.end() :]
-    wrapped = (
-        f"{_USINGS}{''.join(top)}class Candidate {{\n{check.get('preamble', '')}\n{body}\n}}\n"
-    )
-    return Unit((("Candidate.cs", wrapped),))
 
 
 def compile_units(jail: Jail, net: DotNet, units: Sequence[Unit]) -> list[Compiled]:

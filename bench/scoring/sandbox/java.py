@@ -7,7 +7,6 @@ sample's standard input.
 
 from __future__ import annotations
 
-import re
 import secrets
 from collections.abc import Mapping, Sequence
 from typing import Any
@@ -32,39 +31,10 @@ COMPILER_LIMITS = Limits(
     open_files=256,
     channel_bytes=256 * MIB,
 )
-_IMPORTS = "import java.util.*;\nimport java.util.function.*;\nimport java.util.stream.*;\n"
-_IMPORT = re.compile(r"^\s*(?:package\s+[\w.]+|import\s+(?:static\s+)?[\w.*]+)\s*;", re.MULTILINE)
 
 Classes = Mapping[str, bytes]
 #: Marks the classes of a suite's test, which are loaded apart from the model's.
 _TEST = "test:"
-
-
-def cases_unit(check: Mapping[str, Any], output: str) -> Unit:
-    """Methods of a model with a class around them; imports it wrote stay imports."""
-    imports = "".join(
-        match.group().strip() + "\n"
-        for match in _IMPORT.finditer(output)
-        if match.group().strip().startswith("import")
-    )
-    body = _IMPORT.sub("", output)
-    wrapped = f"{_IMPORTS}{imports}class Candidate {{\n{check.get('preamble', '')}\n{body}\n}}\n"
-    return Unit((("Candidate.java", wrapped),))
-
-
-def main_unit(check: Mapping[str, Any], output: str) -> Unit:
-    """A HumanEval-X program: prelude, output and epilogue, and the suite's own Main.
-
-    The second file is compiled against a facade of the first (``inside/java/Facade.java``),
-    so the test sees neither the model's classes nor objects of them.
-    """
-    imports = "".join(match.group() + "\n" for match in _IMPORT.finditer(str(check["prelude"])))
-    return Unit(
-        (
-            ("Solution.java", f"{check['prelude']}{output}{check.get('epilogue', '')}"),
-            ("Main.java", imports + str(check["test"])),
-        )
-    )
 
 
 def compile_units(jail: Jail, jdk: Jdk, units: Sequence[Unit]) -> list[Compiled]:

@@ -72,15 +72,38 @@ def defines(source: str, entry: str) -> bool:
     """Whether the source parses and defines ``entry`` at the top level."""
     if syntax_error(source) is not None:
         return False
-    return any(getattr(node, "name", None) == entry for node in ast.parse(source).body)
+    return any(
+        getattr(node, "name", None) == entry
+        or (
+            isinstance(node, ast.Assign)
+            and any(isinstance(one, ast.Name) and one.id == entry for one in node.targets)
+        )
+        for node in ast.parse(source).body
+    )
 
 
 def whole(check: Mapping[str, Any], output: str) -> str:
     """The program of an output: a function stands after its prompt, a completion continues it."""
     prompt = str(check.get("prompt", ""))
     if prompt and defines(output, check["entry"]) and syntax_error(prompt) is None:
-        return f"{prompt.rstrip()}\n\n\n{output}"
+        features, rest = _futures(output)
+        return f"{features}{prompt.rstrip()}\n\n\n{rest}"
     return prompt + output
+
+
+def _futures(output: str) -> tuple[str, str]:
+    """The future imports of an output, which stand first in a program, and the rest of it."""
+    if "__future__" not in output:
+        return "", output
+    nodes = [
+        node
+        for node in ast.parse(output).body
+        if isinstance(node, ast.ImportFrom) and node.module == "__future__"
+    ]
+    taken = {line for node in nodes for line in range(node.lineno, (node.end_lineno or 0) + 1)}
+    lines = output.split("\n")
+    kept = ["" if number in taken else line for number, line in enumerate(lines, 1)]
+    return "".join(f"{ast.unparse(node)}\n" for node in nodes), "\n".join(kept)
 
 
 def cases(jail: Jail, id_: str, check: Mapping[str, Any], output: str) -> Verdict:

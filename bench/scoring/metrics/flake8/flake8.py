@@ -2,7 +2,7 @@
 
 A snippet that does not parse has no value: Flake8 reports one E999 and what its tokenizer
 could still see. Not counted is the missing final newline (W292), which speaks of the
-file.
+file. Comments that silence it do not.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ import evaluate
 
 from bench.scoring.admission import Column, Rows
 from bench.scoring.metrics import result
-from bench.scoring.quality import python, syntax
+from bench.scoring.quality import python, silencing, syntax
 
 OF_THE_FILE = {"W292"}
 
@@ -38,7 +38,8 @@ class Flake8(evaluate.Metric):  # type: ignore[misc]
         reasons = [syntax.failure(code, "python") for code in predictions]
         parsed = [index for index, why in enumerate(reasons) if why is None]
         violations: Column = [None] * len(predictions)
-        found = python.flake8([predictions[i] for i in parsed], [stems[i] for i in parsed])
+        plain = [silencing.unsilenced(predictions[i], "python") for i in parsed]
+        found = python.flake8(plain, [stems[i] for i in parsed])
         for index, messages in zip(parsed, found, strict=True):
             if messages is None:
                 reasons[index] = python.CRASHED

@@ -5,7 +5,8 @@
 - the same ``@published``: functions with a complexity above 15 count twice, and an output
   without any function counts as 0. Published with Lizard 1.17.31; later versions count
   the lines of Python docstrings differently.
-- ``lizard_detection``: 1 where any function is found, else 0.
+- ``lizard_detection``: 1 where any function is found, else 0. Comments that hide functions
+  from Lizard do so in the published values alone.
 - ``parse_failures``: 1 where the output does not parse, else 0.
 """
 
@@ -18,7 +19,7 @@ import evaluate
 
 from bench.scoring.admission import each
 from bench.scoring.metrics import COLUMNS, result
-from bench.scoring.quality import complexity, syntax
+from bench.scoring.quality import complexity, silencing, syntax
 
 
 class Lizard(evaluate.Metric):  # type: ignore[misc]
@@ -37,13 +38,15 @@ class Lizard(evaluate.Metric):  # type: ignore[misc]
 
         def score_one(index: int) -> list[float | None]:
             code = predictions[index]
-            found = complexity.measure(code, language)
+            plain = silencing.unsilenced(code, language)
+            found = complexity.measure(plain, language)
+            listed = found if plain == code else complexity.measure(code, language)
             why = syntax.failure(code, language)
             sums: list[float | None] = [found.ccn, found.nloc, found.tokens]
             if why or not found.functions:
                 reasons[index] = why or "holds no function that Lizard finds"
                 sums = [None, None, None]
-            published = [found.published_ccn, found.published_nloc, found.published_tokens]
+            published = [listed.published_ccn, listed.published_nloc, listed.published_tokens]
             return [*sums, min(found.functions, 1), *published, int(why is not None)]
 
         rows = each(COLUMNS["lizard"], len(predictions), score_one)

@@ -4,7 +4,7 @@
   counted is what speaks of the file instead of the code: the missing module docstring
   (C0114), the missing final newline (C0304) and the module's name (C0103 on the module),
   and, where the snippet is a piece of a project that is not there, names that it does not
-  define (E0602).
+  define (E0602). Comments that silence messages do not.
 - the same ``@published``: every message, as the study counts them; a snippet that does not
   parse has one error and nothing else. Equal to a run of Pylint per file (R0801 aside).
 """
@@ -20,7 +20,7 @@ import evaluate
 
 from bench.scoring.admission import Column, Rows
 from bench.scoring.metrics import COLUMNS, result
-from bench.scoring.quality import python, syntax
+from bench.scoring.quality import python, silencing, syntax
 
 #: Pylint's letters in the order of the columns.
 LETTERS = "EWCR"
@@ -51,29 +51,46 @@ class Pylint(evaluate.Metric):  # type: ignore[misc]
         standalone: Sequence[bool] | None = None,
     ) -> dict[str, Any]:
         stems = names or [f"output_{index:06d}" for index in range(len(predictions))]
-        found = python.pylint(predictions, stems)
+        found, plain = _messages(predictions, stems)
         columns: dict[str, Column] = {name: [] for name in COLUMNS["pylint"]}
         reasons: list[str | None] = []
         for index, code in enumerate(predictions):
             alone = standalone[index] if standalone is not None else True
-            row, why = count(found[index], syntax.failure(code, "python"), alone)
+            failure = syntax.failure(code, "python")
+            row, why = count(found[index], failure, alone, plain.get(index, found[index]))
             reasons.append(why)
             for name, value in zip(columns, row, strict=True):
                 columns[name].append(value)
         return result(Rows(columns, reasons))
 
 
+Found = list[python.Message] | None
+
+
+def _messages(codes: Sequence[str], stems: Sequence[str]) -> tuple[list[Found], dict[int, Found]]:
+    """The messages of each snippet as it is, and of those that silence some, of all of it."""
+    plain = [silencing.unsilenced(code, "python") for code in codes]
+    silenced = [index for index, code in enumerate(codes) if plain[index] != code]
+    found = python.pylint(
+        [*codes, *(plain[index] for index in silenced)],
+        [*stems, *(stems[index] for index in silenced)],
+    )
+    return found[: len(codes)], dict(zip(silenced, found[len(codes) :], strict=True))
+
+
 def count(
-    messages: Sequence[python.Message] | None, failure: str | None, standalone: bool
+    messages: Found, failure: str | None, standalone: bool, unsilenced: Found = None
 ) -> tuple[Column, str | None]:
     """The eight values of a snippet (corrected, then published), and why any is missing.
 
-    ``messages`` is None where Pylint crashed on it, ``failure`` says why it does not parse.
+    ``messages`` is None where Pylint crashed on it, ``failure`` says why it does not parse;
+    ``unsilenced`` are those without comments that silence some, where these differ.
     """
     if messages is None:
         return [None] * (2 * len(LETTERS)), python.CRASHED
     published = Counter(message.code[0] for message in messages)
-    own = Counter(message.code[0] for message in messages if _counts(message, standalone))
+    counted = messages if unsilenced is None else unsilenced
+    own = Counter(message.code[0] for message in counted if _counts(message, standalone))
     corrected: Column = [None if failure else own[letter] for letter in LETTERS]
     return [*corrected, *(published[letter] for letter in LETTERS)], failure
 

@@ -11,6 +11,8 @@
 
 from __future__ import annotations
 
+import dataclasses
+from collections.abc import Sequence
 from typing import Any
 
 import datasets
@@ -18,7 +20,7 @@ import evaluate
 
 from bench.scoring.admission import Column, Rows
 from bench.scoring.metrics import COLUMNS, result
-from bench.scoring.quality import csharp, syntax
+from bench.scoring.quality import csharp, silencing, syntax
 
 PUBLISHED_SYNTAX_ERROR = "CS01"
 CRASHED = "Roslyn's parser did not finish"
@@ -38,12 +40,25 @@ class Roslyn(evaluate.Metric):  # type: ignore[misc]
     def _compute(self, predictions: list[str]) -> dict[str, Any]:
         columns: dict[str, Column] = {name: [] for name in COLUMNS["roslyn"]}
         reasons: list[str | None] = []
-        for code, reading in zip(predictions, csharp.diagnose(predictions), strict=True):
+        for code, reading in zip(predictions, _readings(predictions), strict=True):
             row, why = count(reading, empty=syntax.failure(code, "csharp") == syntax.NO_CODE)
             reasons.append(why)
             for name, value in zip(columns, row, strict=True):
                 columns[name].append(value)
         return result(Rows(columns, reasons))
+
+
+def _readings(codes: Sequence[str]) -> list[csharp.Reading | None]:
+    """What is found in each snippet; as members of a class without what silences some of it."""
+    plain = [silencing.unsilenced(code, "csharp") for code in codes]
+    silenced = [index for index, code in enumerate(codes) if plain[index] != code]
+    found = csharp.diagnose([*codes, *(plain[index] for index in silenced)])
+    readings = list(found[: len(codes)])
+    for index, other in zip(silenced, found[len(codes) :], strict=True):
+        mine = readings[index]
+        if mine is not None and other is not None:
+            readings[index] = dataclasses.replace(mine, as_members=other.as_members)
+    return readings
 
 
 def count(reading: csharp.Reading | None, *, empty: bool) -> tuple[Column, str | None]:

@@ -1,0 +1,202 @@
+"""Java and C# as a list of what stands side by side: imports, types, methods, fields, statements.
+
+Code is looked at as a file and, where it is none, as the members of a class: a method alone
+is a file in neither language, a constructor is no statement.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Iterator
+
+import tree_sitter
+
+from bench.scoring.quality.syntax import parser
+
+IMPORT, PACKAGE, NAMESPACE = "import", "package", "namespace"
+TYPE, METHOD, FIELD, MEMBER = "type", "method", "field", "member"
+STATEMENT, COMMENT, BROKEN = "statement", "comment", "broken"
+#: What defines something that other code may use.
+DEFINITIONS = (NAMESPACE, TYPE, METHOD, FIELD, MEMBER)
+
+_KINDS = {
+    "import_declaration": IMPORT,
+    "using_directive": IMPORT,
+    "extern_alias_directive": IMPORT,
+    "package_declaration": PACKAGE,
+    "file_scoped_namespace_declaration": PACKAGE,
+    "namespace_declaration": NAMESPACE,
+    "class_declaration": TYPE,
+    "interface_declaration": TYPE,
+    "enum_declaration": TYPE,
+    "record_declaration": TYPE,
+    "record_struct_declaration": TYPE,
+    "struct_declaration": TYPE,
+    "annotation_type_declaration": TYPE,
+    "delegate_declaration": TYPE,
+    "method_declaration": METHOD,
+    "local_function_statement": METHOD,
+    "local_variable_declaration": FIELD,
+    "local_declaration_statement": FIELD,
+    "field_declaration": FIELD,
+    "constant_declaration": FIELD,
+    "line_comment": COMMENT,
+    "block_comment": COMMENT,
+    "comment": COMMENT,
+    "ERROR": BROKEN,
+}
+_OPENING = "class Snippet {\n"
+_NAMES = {"identifier", "type_identifier"}
+_METHODS = {"method_declaration", "local_function_statement"}
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class Part:
+    """One node of the top level; ``start`` and ``end`` count bytes of the code in UTF-8."""
+
+    kind: str
+    start: int
+    end: int
+    node: tree_sitter.Node
+
+    @property
+    def names(self) -> frozenset[str]:
+        """The names that it binds."""
+        if self.kind == IMPORT:
+            return _imported(self.node)
+        if self.kind == FIELD:
+            declarators = (one for one in walk(self.node) if one.type == "variable_declarator")
+            return frozenset(filter(None, map(_name, declarators)))
+        return frozenset(filter(None, [_name(self.node)]))
+
+    @property
+    def methods(self) -> frozenset[str]:
+        """The methods of a type or namespace, at any depth."""
+        if self.kind not in (TYPE, NAMESPACE):
+            return frozenset()
+        found = (_name(one) for one in walk(self.node) if one.type in _METHODS)
+        return frozenset(filter(None, found))
+
+    @property
+    def uses(self) -> frozenset[str]:
+        """Every name in it."""
+        return frozenset(text(one) for one in walk(self.node) if one.type in _NAMES)
+
+    @property
+    def modifiers(self) -> dict[str, tree_sitter.Node]:
+        """Its modifiers by their word, annotations aside."""
+        found: dict[str, tree_sitter.Node] = {}
+        for child in self.node.children:
+            words = child.children if child.type == "modifiers" else [child]
+            for word in words:
+                if child.type in ("modifiers", "modifier") and "annotation" not in word.type:
+                    found[text(word)] = word
+        return found
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class Parts:
+    """The parts of some code. ``shift``: bytes by which the nodes' places are ahead of it."""
+
+    content: bytes
+    parts: tuple[Part, ...]
+    whole: bool
+    shift: int = 0
+
+    def of(self, *kinds: str) -> list[Part]:
+        """The parts of some kinds."""
+        return [part for part in self.parts if part.kind in kinds]
+
+    def text(self, part: Part) -> str:
+        """The code of a part."""
+        return self.content[part.start : part.end].decode(errors="surrogatepass")
+
+
+def encoded(code: str) -> bytes:
+    """Code as the parser takes it, even where half a surrogate pair is in it."""
+    return code.encode(errors="surrogatepass")
+
+
+def text(node: tree_sitter.Node) -> str:
+    """The text of a node."""
+    return (node.text or b"").decode(errors="surrogatepass")
+
+
+def parts(code: str, language: str) -> Parts:
+    """The parts of some ``java`` or ``csharp``; not ``whole`` where it does not parse.
+
+    Where it parses only as members of a class, its imports still count as such.
+    """
+    content = encoded(code)
+    root = parser(language).parse(content).root_node
+    if not root.has_error:
+        return Parts(content, tuple(_parts(root.children)), True)
+    tops = [one for one in _parts(root.children) if one.kind in (IMPORT, PACKAGE)]
+    tops = [one for one in tops if not one.node.has_error]
+    blanked = bytearray(content)
+    for one in tops:
+        blanked[one.start : one.end] = _blank(content[one.start : one.end])
+    opening = _OPENING.encode()
+    wrapped = parser(language).parse(opening + bytes(blanked) + b"\n}").root_node
+    if wrapped.has_error or len(wrapped.named_children) != 1:
+        return Parts(content, tuple(_parts(root.children)), False)
+    body = wrapped.named_children[0].child_by_field_name("body")
+    inner = body.children[1:-1] if body is not None else []
+    members = list(_parts(inner, len(opening)))
+    return Parts(content, tuple(sorted([*tops, *members], key=_start)), True, len(opening))
+
+
+def _start(part: Part) -> int:
+    return part.start
+
+
+def _blank(content: bytes) -> bytes:
+    return bytes(byte if byte == ord("\n") else ord(" ") for byte in content)
+
+
+def _parts(nodes: list[tree_sitter.Node], shift: int = 0) -> Iterator[Part]:
+    for node in nodes:
+        inner = node
+        if node.type == "global_statement" and node.named_children:
+            inner = node.named_children[0]
+        yield Part(_kind(inner), node.start_byte - shift, node.end_byte - shift, inner)
+
+
+def _kind(node: tree_sitter.Node) -> str:
+    if node.type.startswith("preproc_") or node.type == "attribute_list":
+        return COMMENT
+    kind = _KINDS.get(node.type)
+    if kind == FIELD and any(one.type == "implicit_type" for one in walk(node, depth=2)):
+        return STATEMENT
+    if kind is not None:
+        return kind
+    return MEMBER if node.type.endswith(("_declaration", "_initializer")) else STATEMENT
+
+
+def walk(node: tree_sitter.Node, depth: int | None = None) -> Iterator[tree_sitter.Node]:
+    """A node and all below it, without recursion; no deeper than ``depth``."""
+    left = [(node, 0)]
+    while left:
+        one, level = left.pop()
+        yield one
+        if depth is None or level < depth:
+            left += [(child, level + 1) for child in reversed(one.children)]
+
+
+def _name(node: tree_sitter.Node) -> str | None:
+    named = node.child_by_field_name("name")
+    if named is None:
+        named = next((one for one in node.children if one.type in _NAMES), None)
+    return text(named) if named is not None else None
+
+
+def _imported(node: tree_sitter.Node) -> frozenset[str]:
+    """The name that an import binds; none where it opens a whole package or namespace."""
+    children = node.children
+    if node.type == "using_directive":
+        aliased = any(text(one) == "=" or one.type == "name_equals" for one in children)
+        return frozenset([text(children[1]).rstrip(" =")]) if aliased else frozenset()
+    if any(one.type == "asterisk" for one in children):
+        return frozenset()
+    path = text(children[-2]) if len(children) > 1 else ""
+    return frozenset([path.rpartition(".")[2]])
