@@ -7,6 +7,10 @@ from pathlib import Path
 from typing import Any
 
 from bench.data import hub
+from bench.grid import analytic
+from bench.grid.devices import Gpu
+from bench.grid.profiles import ShapeEntry
+from bench.grid.study import Study
 
 SIZES = {"0.5b": "0.5B", "1.5b": "1.5B", "3b": "3B", "7b": "7B"}
 
@@ -19,14 +23,17 @@ def shape(size: str) -> dict[str, Any]:
 
 
 def training(size: str = "1.5b", rate: float = 50_000.0, **changes: Any) -> dict[str, Any]:
-    """A QLoRA training as the study ``paper`` has it, at another rate of processed tokens."""
+    """A QLoRA training as the study ``paper`` has it, in the published micro-batches of 2 rows.
+
+    At another rate of processed tokens. ``chosen`` has the micro-batches of a card.
+    """
     return {
         "item": "train",
         "size": size,
         "shape": shape(size),
         "method": "qlora",
         "plan": "tuned",
-        "dequantised": True,
+        "dequantised": False,
         "micro_rows": 2,
         "row_tokens": 512,
         "checkpointing": False,
@@ -45,8 +52,33 @@ def training(size: str = "1.5b", rate: float = 50_000.0, **changes: Any) -> dict
     }
 
 
+def chosen(
+    loaded: Study, method: str, size: str, gpu: Gpu, rate: float, **changes: Any
+) -> dict[str, Any]:
+    """A training in the very setting that a study leaves to be chosen for a card."""
+    its = ShapeEntry.model_validate(shape(size)).shape()
+    fit = analytic.fit(
+        loaded,
+        method,
+        loaded.tasks,
+        shape=its,
+        memory_bytes=gpu.memory_bytes,
+        device=gpu.limits,
+    )
+    adapter = fit.lora is not None
+    own = {
+        "method": analytic.kind(method),
+        "dequantised": fit.dequantised if adapter else None,
+        "precision": loaded.training.precision if adapter else None,
+        "micro_rows": fit.micro_rows,
+        "checkpointing": fit.checkpointing,
+        "optimizer": fit.optimizer,
+    }
+    return training(size, rate, **{**own, **changes})
+
+
 def generation(size: str = "1.5b", rate: float = 8_000.0, **changes: Any) -> dict[str, Any]:
-    """A batch of answers, with an adapter that is not merged, as the study ``paper`` has it."""
+    """A batch of answers, with an adapter that is not merged; the study ``paper`` has more rows."""
     return {
         "item": "generate",
         "size": size,

@@ -31,7 +31,7 @@ CONFIG = {
 FILES = {"config.json": json.dumps(CONFIG).encode(), "model.safetensors": b"w" * 3000}
 
 
-class BegunError(Exception):
+class BegunError(BaseException):
     """The run has begun, and got as far as it should here."""
 
 

@@ -18,6 +18,7 @@ from bench.run import gpuprobe, lacks, provenance, runner
 from bench.run.gpuprobe import Found, OtherProcess
 from tests import gpu_profiles
 from tests.fake_gpus import GB, NAME, device, found
+from tests.planned import machine
 
 REAL_GPUS = provenance.gpus
 
@@ -151,7 +152,11 @@ def test_another_gpu_can_be_asked_about(capsys, tmp_path):
     code, out, _ = run(capsys, *arguments, "NVIDIA H200")
     assert code == 0
     assert "NVIDIA H200 with 150 GB (as asked, not here)" in " ".join(out.split())
-    assert "analytic, 21 %" in out
+    assert "analytic, 40 %" in out
+    two = tmp_path / "two.toml"  # a micro-batch of the study's scripts: starting operations binds
+    rows = "rows_per_micro_batch = 2"
+    two.write_text(f'extends = "paper"\nname = "two"\n[training.qlora]\n{rows}\n')
+    assert "analytic, 21 %" in run(capsys, "plan", "--study", two, *arguments[3:], "NVIDIA H200")[1]
     code, _, err = run(capsys, *arguments, "H200")
     assert code == 2
     assert "did you mean: NVIDIA H200" in err
@@ -160,15 +165,13 @@ def test_another_gpu_can_be_asked_about(capsys, tmp_path):
 def test_a_profile_of_the_card_tells_hours_memory_and_the_wall(capsys, tmp_path):
     """Rates that a card may reach; eight of them take an eighth, as far as chains let them."""
     rates = {"1.5b": (60_000, 42_000), "3b": (32_000, 22_000), "7b": (14_500, 9_500)}
+    loaded, card = grid_study.load("paper"), machine(H100["name"]).gpu
     items = [
-        gpu_profiles.training(size, rate=qlora, peak_reserved_bytes=60_000_000_000)
+        gpu_profiles.chosen(loaded, "mt-qlora", size, card, qlora, peak_reserved_bytes=60 * GB)
         for size, (qlora, _) in rates.items()
     ]
     items += [
-        gpu_profiles.training(
-            size, rate=full, method="full", checkpointing=True, optimizer="adamw_torch"
-        )
-        for size, (_, full) in rates.items()
+        gpu_profiles.chosen(loaded, "mt-fft", size, card, full) for size, (_, full) in rates.items()
     ]
     content = gpu_profiles.profile(*items, gpu=H100["name"])
     gpu_profiles.write(tmp_path / "profiles", content)

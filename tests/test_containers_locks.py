@@ -107,7 +107,8 @@ def imported(path):
             found |= {alias.name.partition(".")[0] for alias in node.names}
         elif isinstance(node, ast.ImportFrom) and node.module and not node.level:
             found.add(node.module.partition(".")[0])
-    own = {"bench", "pynvml", *sys.stdlib_module_names}
+    # Liger is an extra of its own, for the studies that ask for its kernels.
+    own = {"bench", "pynvml", "liger_kernel", *sys.stdlib_module_names}
     return {canonicalize_name(PACKAGES.get(name, name)) for name in found - own}
 
 

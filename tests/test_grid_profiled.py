@@ -12,7 +12,7 @@ from bench.grid.recorded import Run
 from tests import gpu_profiles
 from tests.planned import GB, known, machine, measured, stages_of
 
-PAPER = study.load("paper")
+AUTO = study.load("paper")
 H200, H100, L4 = "NVIDIA H200", "NVIDIA H100 80GB HBM3", "NVIDIA L4"
 TRAIN, GENERATE = (f"cells/mt-qlora-1.5b/multi-task/{stage}" for stage in ("train", "generate"))
 TOKENS = 325_669 * 512 * 5
@@ -22,16 +22,26 @@ def profile(*items, **changes):
     return Profile.model_validate(gpu_profiles.profile(*items, **changes))
 
 
+def with_qlora(**changes):
+    """The paper with another setting of QLoRA."""
+    qlora = AUTO.training.qlora.model_copy(update=changes)
+    training = AUTO.training.model_copy(update={"qlora": qlora})
+    return AUTO.model_copy(update={"training": training})
+
+
+def with_batches(loaded, rows):
+    """A study that answers in batches of so many rows."""
+    decoding = loaded.decoding.model_copy(update={"batch_rows": rows})
+    return loaded.model_copy(update={"decoding": decoding})
+
+
+#: The paper with rows that no card changes: 2 in training, 32 of answers.
+PAPER = with_batches(with_qlora(rows_per_micro_batch=2), 32)
+
+
 def found(folder, gpu, *profiles, runs=(), loaded=PAPER):
     facts = known(loaded, machine(gpu), *runs, profiles=profiles)
     return {one.id: one for one in estimate(facts, stages_of(loaded, folder))}
-
-
-def with_qlora(**changes):
-    """The paper with another setting of QLoRA."""
-    qlora = PAPER.training.qlora.model_copy(update=changes)
-    training = PAPER.training.model_copy(update={"qlora": qlora})
-    return PAPER.model_copy(update={"training": training})
 
 
 def time_of(gpu, loaded=PAPER, size="1.5b", **options):
@@ -47,10 +57,24 @@ def test_the_same_setting_on_the_same_card_is_its_tokens_by_the_rate(tmp_path):
     assert (one.memory.value, one.memory.basis) == (10 * GB, "profiled")
 
 
+@pytest.mark.parametrize("method", ["mt-qlora", "mt-fft"])
+def test_rows_that_are_chosen_for_a_card_are_looked_up_as_such(tmp_path, method):
+    card, name = machine(H200).gpu, TRAIN.replace("mt-qlora", method)
+    item = gpu_profiles.chosen(AUTO, method, "1.5b", card, 50_000.0)
+    assert item["micro_rows"] > 2
+    one = found(tmp_path, H200, profile(item), loaded=AUTO)[name]
+    assert one.hours.value == pytest.approx(TOKENS / 50_000 / 3600)
+    assert one.hours.basis == "profiled on NVIDIA H200"
+    assert (one.memory.value, one.memory.basis) == (10 * GB, "profiled")
+    two = found(tmp_path, H200, profile({**item, "micro_rows": 2}), loaded=AUTO)[name]
+    rows = f"from 2 rows to {item['micro_rows']}"
+    assert two.hours.basis == f"profiled on NVIDIA H200, scaled {rows}"
+
+
 def test_of_several_items_the_nearest_setting_counts(tmp_path):
     items = (
         gpu_profiles.training(rate=1.0, checkpointing=True),
-        gpu_profiles.training(rate=2.0, dequantised=False),
+        gpu_profiles.training(rate=2.0, dequantised=True),
         gpu_profiles.training(rate=3.0, micro_rows=16),
         gpu_profiles.training(rate=4.0, packing="isolated"),
         gpu_profiles.training(rate=5.0),
@@ -129,6 +153,14 @@ def test_checkpointing_is_scaled_by_its_operations_and_its_memory_is_not(tmp_pat
     assert one.memory.basis == "analytic"
 
 
+def test_a_base_of_other_weights_is_scaled_and_its_memory_is_not(tmp_path):
+    told = profile(gpu_profiles.training(dequantised=True))
+    one = found(tmp_path, H200, told)[TRAIN]
+    assert one.hours.basis == "profiled on NVIDIA H200, scaled to 4-bit weights"
+    assert one.hours.value > TOKENS / 50_000 / 3600
+    assert one.memory.basis == "analytic"
+
+
 def test_an_unprofiled_shape_takes_the_share_of_the_nearest(tmp_path):
     loaded = with_qlora(rows_per_micro_batch=32)
     shape = known(loaded, machine()).shape_of(loaded.base("3b"))
@@ -203,3 +235,15 @@ def test_a_setting_that_ran_out_of_memory_is_refused_by_its_cell(tmp_path):
     assert problem.sure
     assert problem.what.startswith("mt-qlora-1.5b: train does not fit")
     assert "--cells" in problem.hint
+
+
+def test_a_chosen_setting_that_ran_out_of_memory_is_a_warning(tmp_path):
+    """A run takes fewer rows then."""
+    card = machine(H200).gpu
+    ran_out = gpu_profiles.chosen(AUTO, "mt-qlora", "1.5b", card, 1.0, outcome="oom")
+    facts = known(AUTO, machine(H200), profiles=(profile(ran_out),))
+    planned = [one for one in stages_of(AUTO, tmp_path) if one.cell == "mt-qlora-1.5b"]
+    stages = estimate(facts, planned)
+    (problem,) = fit.problems(AUTO, machine(H200), planned, stages, {}, 1, facts.shape_of)
+    assert not problem.sure
+    assert "out of memory" in problem.what

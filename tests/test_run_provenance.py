@@ -84,7 +84,7 @@ def test_gpus_are_told_by_the_driver(tmp_path: Path, monkeypatch: pytest.MonkeyP
     fake.write_text("#!/bin/sh\necho 'NVIDIA H200, 143771, 570.1'\necho 'Other, [N/A], 570.1'\n")
     fake.chmod(0o755)
     monkeypatch.setenv("PATH", f"{tmp_path}:{os.environ['PATH']}")
-    assert provenance.gpus() == [
+    assert provenance.shown_gpus() == [
         {"name": "NVIDIA H200", "memory_bytes": 143771 * 2**20, "driver": "570.1"},
         {"name": "Other", "memory_bytes": None, "driver": "570.1"},
     ]

@@ -49,7 +49,7 @@ def test_the_study_has_every_method_once():
 
 def test_results_json_is_as_the_design_says(undisturbed):
     results = undisturbed.results()
-    assert set(results) == {"schema", "study", "provenance", "cells", "bases", "notes"}
+    assert set(results) == {"schema", "study", "provenance", "devices", "cells", "bases", "notes"}
     assert (results["schema"], results["study"]) == (1, "tiny")
     assert results["provenance"] == json.loads((undisturbed.run / "run.json").read_text())
     assert [cell["id"] for cell in results["cells"]] == list(CELLS)

@@ -20,7 +20,7 @@ from bench.data.fetching import fetch
 from bench.data.fetching.needs import Needs
 from bench.data.hub import lock as hublock
 from bench.errors import MachineError
-from bench.grid import study
+from bench.grid import batching, study
 from bench.train import arithmetic, bases, fit, loss, methods
 from tests.stand_in import StandIn, serving
 from tests.tiny_model import BASE, random_base, rows
@@ -29,6 +29,12 @@ __all__ = ["random_base"]  # a fixture
 
 Linear4bit = bitsandbytes.nn.Linear4bit
 TRAINING = study.load("smoke").training
+
+
+def arguments(folder, model):
+    """The Trainer's arguments for QLoRA of the smoke study."""
+    setting = batching.published(TRAINING.qlora, full=False)
+    return fit.arguments(TRAINING, "mt-qlora", 42, folder / "none", model, setting)
 
 
 def content(folder):
@@ -145,7 +151,7 @@ def test_the_arithmetic_is_that_of_pretraining_training_and_generation(
         weights = [one for one in model.parameters() if one.is_floating_point()]
         assert {weight.dtype for weight in weights} == {dtype}
         assert evaluate(model, autocast=False).dtype == dtype
-        trained = fit.arguments(TRAINING, "mt-qlora", 42, random_base / "none", model)
+        trained = arguments(random_base, model)
         assert trained.bf16 is (asked == "bf16")
 
 
@@ -205,7 +211,7 @@ def linear4bit(model):
 
 
 def test_the_published_plan_keeps_nf4_with_double_quantisation(random_base):
-    model, _ = bases.load(random_base, True, "cpu", "published")
+    model, _ = bases.load(random_base, True, "cpu", dequantised=False)
     layers = linear4bit(model)
     assert len(layers) == 7 * BASE.layers
     assert not [name for name in layers if "lm_head" in name or "embed" in name]
@@ -218,7 +224,7 @@ def test_the_published_plan_keeps_nf4_with_double_quantisation(random_base):
 
 
 def test_the_tuned_plan_has_plain_layers_with_sixteen_values_a_block(random_base):
-    model, _ = bases.load(random_base, True, "cpu", "tuned")
+    model, _ = bases.load(random_base, True, "cpu")
     assert not linear4bit(model)
     weight = model.model.layers[0].mlp.up_proj.weight
     assert all(len(block.unique()) <= 16 for block in weight.flatten().split(64))
@@ -234,7 +240,7 @@ def batch():
 
 
 def adapted(folder, plan):
-    model, _ = bases.load(folder, True, "cpu", plan)
+    model, _ = bases.load(folder, True, "cpu", dequantised=plan == "tuned")
     wrapped = open_lora(methods.prepare(model, TRAINING, "mt-qlora", 42))
     loss.install(model)
     return wrapped
@@ -277,7 +283,8 @@ def evaluate(model, autocast=True):
 @pytest.mark.parametrize("autocast", [True, False], ids=["training", "generation"])
 def test_both_plans_are_the_same_base_bit_by_bit(random_base, autocast):
     published, tuned = (
-        bases.load(random_base, True, "cpu", plan)[0] for plan in ("published", "tuned")
+        bases.load(random_base, True, "cpu", dequantised=plan == "tuned")[0]
+        for plan in ("published", "tuned")
     )
     assert torch.equal(evaluate(published, autocast), evaluate(tuned, autocast))
 
@@ -308,7 +315,7 @@ def trained_in_fp16(folder, plan, device, monkeypatch):
     """LoRA's gradients on a base whose unquantised weights are fp16, and its last stream's type."""
     monkeypatch.setattr(bases, "unquantized_type", lambda *_: torch.float16)
     monkeypatch.setattr(bases, "compute_type", lambda _: torch.bfloat16)
-    model, _ = bases.load(folder, True, device, plan)
+    model, _ = bases.load(folder, True, device, dequantised=plan == "tuned")
     wrapped = open_lora(methods.prepare(model, TRAINING, "mt-qlora", 42))
     loss.install(model)
     assert {w.dtype for n, w in wrapped.named_parameters() if "norm" in n} == {torch.float16}
@@ -329,7 +336,7 @@ def test_fp16_embeddings_train_under_bf16_autocast(random_base, monkeypatch):
     assert stream == [torch.float32]
     assert all(one.isfinite().all() and one.any() for one in grown.values())
     half = bases.load(random_base, True, "cpu")[0]
-    assert fit.arguments(TRAINING, "mt-qlora", 42, random_base / "none", half).bf16
+    assert arguments(random_base, half).bf16
 
 
 @pytest.mark.skipif(

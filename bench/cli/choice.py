@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Sequence
 
 from bench.data.corpora import CORPORA, EMBEDDED
@@ -78,8 +79,9 @@ def _with_cells(options: Sequence[str], patterns: Sequence[str]) -> dict[str, tu
         if not set(options) <= set(offered):
             continue
         further = [option for option in offered if option not in options]
-        attempts = [(), *((option,) for option in further), tuple(further)]
-        for more in attempts:
+        # The fewest that bring the cells: an option may cost more than it shows.
+        counts = range(len(further) + 1)
+        for more in (some for count in counts for some in itertools.combinations(further, count)):
             grid = tables.grid(tables.with_options(table, (*options, *more)))
             if all(grid_cells.matching(grid, pattern) for pattern in patterns):
                 found[name] = (*options, *more)

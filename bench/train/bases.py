@@ -302,6 +302,7 @@ def load(
     folder: Path,
     quantize: bool,
     device: torch.device | str | None = None,
+    *,
     dequantised: bool = True,
     precision: Precision = "corrected",
 ) -> tuple[Any, Any]:
