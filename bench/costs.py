@@ -101,7 +101,8 @@ class Fit:
     ``lora`` None is full fine-tuning. ``dequantised``: the frozen base is bf16, not NF4.
     ``fp32_stream``: the residual stream is fp32, as fp16 embeddings under bf16 autocast make
     it. ``fused_dropout``: a dropped input leaves a mask of bytes (CUDA), else fp32 noise (CPU).
-    ``stock_loss``: transformers' own, which keeps all logits.
+    ``stock_loss``: transformers' own, which keeps all logits. ``graphs``: the layers run as one
+    CUDA graph.
     """
 
     micro_rows: int
@@ -114,6 +115,7 @@ class Fit:
     checkpointing: bool = False
     fused_dropout: bool = True
     stock_loss: bool = False
+    graphs: bool = False
 
     @property
     def micro_tokens(self) -> int:

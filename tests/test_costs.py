@@ -113,13 +113,16 @@ def test_a_cache_of_32_answers():
 
 @pytest.mark.parametrize("size", LARGE)
 def test_small_micro_batches_are_bound_by_starting_operations(size):
-    small = durations.training_time(SHAPES[size], QLORA, 1e6, H200)
-    assert 5_000 < 1e6 / small.seconds < 10_000  # the published estimate, at every size
-    large = durations.training_time(
-        SHAPES[size], dataclasses.replace(QLORA, micro_rows=32), 1e6, H200
-    )
-    assert large.seconds < small.seconds
-    assert large.utilisation == pytest.approx(durations.UTILISATION)
+    four_bit = dataclasses.replace(QLORA, dequantised=False)
+    small = durations.training_time(SHAPES[size], four_bit, 1e6, H200)
+    if size == "1.5b":  # measured: reports/reference/gpu/nvidia-h200.json
+        assert 1e6 / small.seconds == pytest.approx(2360, rel=0.01)
+    assert 1e6 / small.seconds < 3_000  # at every size, whatever it computes
+    large = dataclasses.replace(four_bit, micro_rows=32)
+    assert durations.training_time(SHAPES[size], large, 1e6, H200).seconds < small.seconds / 4
+    graphs = dataclasses.replace(large, graphs=True)
+    bound = durations.training_time(SHAPES[size], graphs, 1e6, H200)
+    assert bound.utilisation == pytest.approx(durations.UTILISATION)
 
 
 def test_batches_hold_every_prompt_once():

@@ -105,8 +105,8 @@ def test_another_micro_batch_is_scaled_and_told(tmp_path):
     told = profile(gpu_profiles.training(micro_rows=32, rate=60_000.0))
     one = found(tmp_path, H200, told)[TRAIN]
     assert one.hours.basis == "profiled on NVIDIA H200, scaled from 32 rows to 2"
-    # Starting operations binds two rows; it takes what is usual.
-    assert one.hours.value == pytest.approx(time_of(H200) / 3600, rel=0.05)
+    # Starting operations binds two rows; it takes no longer than 32 rows at that rate allow.
+    assert one.hours.value == pytest.approx(TOKENS / 60_000 * 16 / 3600, rel=0.01)
     assert one.memory.basis == "analytic"  # 10 GB less what 30 rows take would be less than none
 
 
@@ -179,7 +179,7 @@ def test_an_unprofiled_shape_takes_the_share_of_the_nearest(tmp_path):
 def test_steps_bound_by_launches_say_nothing_of_products(tmp_path):
     slow = profile(gpu_profiles.training("3b", rate=9_000.0))  # two rows
     one = found(tmp_path, H200, slow, loaded=with_qlora(rows_per_micro_batch=32))[TRAIN]
-    assert one.hours.basis == "analytic, at 40 % of peak"
+    assert one.hours.basis.startswith("analytic, at ") and "measured" not in one.hours.basis
 
 
 def test_a_recorded_stage_comes_first_and_a_scaled_run_last(tmp_path):

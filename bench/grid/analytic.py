@@ -78,6 +78,10 @@ def bare_fit(training: Training, adapter: Lora | None, *, gpu: bool, optimizer: 
         fp32_stream=gpu and adapter is not None and training.precision == "published",
         fused_dropout=gpu,
         stock_loss=training.plan == "published",
+        graphs=gpu
+        and adapter is not None
+        and training.graphs
+        and (training.plan, training.packing) == ("tuned", "published"),
     )
 
 

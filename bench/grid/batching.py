@@ -73,7 +73,12 @@ def published(chosen: Optimization, *, full: bool) -> Setting:
 
 def of(fit: Fit, setting: Setting) -> Fit:
     """A training under a setting."""
-    return dataclasses.replace(fit, micro_rows=setting.rows, checkpointing=setting.checkpointing)
+    return dataclasses.replace(
+        fit,
+        micro_rows=setting.rows,
+        checkpointing=setting.checkpointing,
+        graphs=fit.graphs and not setting.checkpointing,  # see bench.train.graphs
+    )
 
 
 def fitting(shape: Shape, fit: Fit, found: Sequence[Setting], room: float) -> list[Setting]:

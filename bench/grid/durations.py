@@ -19,9 +19,10 @@ OPERATIONS: Mapping[bool, tuple[int, int]] = {True: (115, 132), False: (38, 69)}
 DECODE_OPERATIONS: Mapping[bool, int] = {True: 93, False: 44}
 #: What NF4 adds to either: dequantising each projection, and its scales first.
 _DEQUANTISING = 2 * 7
-#: Seconds that starting one operation takes: an estimate. With it an H200 trains QLoRA with
-#: micro-batches of 2 rows of 512 at 5 to 10 thousand tokens a second, whatever the size.
-LAUNCH_S = 20e-6
+#: Seconds that starting one of these operations takes, with what Python does around it: a step
+#: of 1.5B as published (16 micro-batches of 2 rows) took 6.94 s on an H200, of which its kernels
+#: computed for 0.95 s (reports/reference/gpu/nvidia-h200.json). Another host may be faster.
+LAUNCH_S = 56e-6
 #: The share of a GPU's peak that large products reach in training: peers report 43 to 46 %.
 UTILISATION = 0.4
 
@@ -62,7 +63,9 @@ def training_time(
 
 
 def launches(shape: Shape, fit: Fit) -> float:
-    """Operations that a training starts per token."""
+    """Operations that a training starts per token; a graph starts them all at once."""
+    if fit.graphs:
+        return 0.0
     forward, backward = OPERATIONS[fit.lora is not None]
     passes = 2 if fit.checkpointing else 1
     started = forward * passes + backward

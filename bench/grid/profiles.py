@@ -189,6 +189,16 @@ def _known(content: Any) -> Any:
         raise ValueError(f"{len(content['items'])} items, more than a profile has")
     kinds = ("train", "generate")
     items = [
-        one for one in content["items"] if not isinstance(one, Mapping) or one.get("item") in kinds
+        one
+        for one in content["items"]
+        if not isinstance(one, Mapping)
+        or (one.get("item") in kinds and one.get("outcome") not in ("dropped", "timeout"))
+    ]
+    # A training that ended before its micro-batch was chosen tells nothing of one.
+    items = [
+        one
+        for one in items
+        if not isinstance(one, Mapping)
+        or not (one.get("outcome") in ("oom", "failed") and one.get("micro_rows", 1) is None)
     ]
     return {**content, "items": items}

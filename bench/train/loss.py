@@ -85,6 +85,8 @@ class _ChunkedCrossEntropy(torch.autograd.Function):
                 d_hidden[start : start + rows] = slope @ head
             if d_weight is not None:
                 d_weight += (slope.T @ chunk).float()
+            # Else this chunk's logits and slopes are there while the next one's are made.
+            del logits, slope
         ctx.save_for_backward(d_hidden, d_weight)
         ctx.weight_dtype = weight.dtype
         return total
@@ -133,6 +135,7 @@ def measure(
         logits = _logits(hidden[rows].to(product), head)
         best[rows] = logits.argmax(dim=-1)
         total += (logits.logsumexp(dim=-1) - logits.gather(1, targets[rows, None])[:, 0]).sum()
+        del logits
     return total, best
 
 
