@@ -23,6 +23,7 @@ ROOT = Path(__file__).parent.parent
 def pytest_addoption(parser: pytest.Parser) -> None:
     parser.addoption("--mirror", type=Path, help="folder with the public sources, as fetched")
     parser.addoption("--slow", action="store_true", help="also run tests that take minutes")
+    parser.addoption("--true-shapes", action="store_true", help="also run the paper's own shapes")
     parser.addoption("--gpu", action="store_true", help="run the tests that need a CUDA GPU")
 
 

@@ -27,7 +27,7 @@ NOX = ".nox-env/bin/nox"
 #: What a document writes for the folder with the public data.
 FOLDER = "DIR"
 #: The sessions that hand their options to bench, and the command that gets them.
-_SAME = "plan report selfcheck doctor fetch reanalyse claims score generate images verify"
+_SAME = "plan report selfcheck doctor fetch reanalyse claims score generate images verify profile"
 COMMANDS = {name: name for name in _SAME.split()} | {
     "reproduce": "run",
     "cell": "run",
@@ -53,6 +53,9 @@ INSTEAD = {
     f"{NOX} -s reproduce -- --study paper --cells '*-1.5b' --yes": (
         f"{NOX} -s plan -- --study paper --cells '*-1.5b' --gpu 'NVIDIA H100 80GB HBM3'"
     ),
+    # A GPU and nine minutes; tests/test_profile_*.py measure tiny shapes.
+    f"{NOX} -s gpu": f"{NOX} -s profile -- --list",
+    f"{NOX} -s profile": f"{NOX} -s profile -- --list",
     f'{NOX} -s "cell(mt-qlora-1.5b)" -- --yes': (
         f"{NOX} -s plan -- --cells mt-qlora-1.5b --gpu 'NVIDIA H100 80GB HBM3'"
     ),

@@ -167,8 +167,9 @@ class Training(_Table):
     #: evaluation kept, micro-batches of two rows. ``tuned`` is the same mathematics in less
     #: time and memory.
     plan: Literal["published", "tuned"] = "tuned"
-    #: Whether ``tuned`` keeps the frozen base as a bf16 copy, dequantised once: bitwise equal
-    #: to 4-bit weights in training, for 1.5 bytes a weight more.
+    #: Whether ``tuned`` keeps the frozen base as a bf16 copy, dequantised once, for 1.5 bytes a
+    #: weight more: bitwise equal to 4-bit weights in training, on a GPU but for dropout's masks
+    #: (PEFT drops a 4-bit layer's inputs in another type).
     dequantised: bool = True
     #: Whether QLoRA's layers run as one CUDA graph, where rows have one shape: on a GPU
     #: starting their operations may take longer than computing them.
