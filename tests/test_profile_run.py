@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import json
 
+import pytest
+
 from bench.costs import Shape
 from bench.grid import study
 from bench.profile import items, run
@@ -39,6 +41,7 @@ def test_what_comes_too_late_is_dropped_and_said(tmp_path, monkeypatch):
     assert "35 s were up" in found[-1].values["reason"]
 
 
+@pytest.mark.slow
 def test_an_item_that_fails_takes_no_other_with_it(tmp_path):
     broken = items.Item("train", "tiny", Shape(64, 1, 3, 2, 16, 16, tied=True), "full")
     answer = run.in_a_process(broken, PAPER, 120, True)["found"]
