@@ -112,7 +112,7 @@ def test_the_first_command_tells_what_the_paper_takes_and_how_to_go_on(capsys, t
     for row, told in {
         "download": "25.6 GB",
         "disk": "are free",
-        "GPU memory": "mt-fft-7b, train, of 85.0 GB (analytic)",
+        "GPU memory": ", train, of 85.0 GB (analytic)",
         "GPU hours": "of training (analytic",
         "wall hours": "on one GPU",
     }.items():

@@ -12,10 +12,12 @@ from __future__ import annotations
 import importlib.abc
 import importlib.machinery
 import importlib.util
+import itertools
 import json
 import os
 import sys
 import threading
+import time
 import types
 from pathlib import Path
 
@@ -60,6 +62,7 @@ def patch(torch):
     torch.version.cuda = "12.8"
     _patch_cuda(torch)
     _patch_tensors(torch)
+    _patch_attention(torch)
 
 
 def _use():
@@ -119,6 +122,26 @@ def _patch_cuda(torch):
             multi_processor_count=132,
         )
 
+    class Event:
+        """A mark that the device passes as soon as it is set."""
+
+        def __init__(self, enable_timing=False, **_):
+            _initialize()
+            self.set_s = None
+
+        def record(self, stream=None):
+            self.set_s = time.perf_counter()
+
+        def query(self):
+            return True
+
+        def synchronize(self):
+            pass
+
+        def elapsed_time(self, end):
+            return 1000 * (end.set_s - self.set_s)
+
+    cuda.Event = Event
     answers = {
         "get_device_properties": asked(properties),
         "get_device_name": asked(lambda index: visible()[index]["name"]),
@@ -153,6 +176,26 @@ def _patch_cuda(torch):
         home.get_rng_state = lambda device=None: torch.get_rng_state()
         home.get_rng_state_all = lambda: [torch.get_rng_state() for _ in visible()]
         home.set_rng_state = home.set_rng_state_all = lambda *_, **__: None
+
+
+def _patch_attention(torch):
+    """Attention over sequences of different lengths, whose kernels are CUDA's alone."""
+    from torch.nn.attention import varlen
+
+    def attend(query, key, value, bounds, _, longest, __, *, scale, window_size, enable_gqa=False):
+        assert window_size == (-1, 0), "causal"
+        found = []
+        ends = bounds.tolist()
+        for start, end in itertools.pairwise(ends):
+            assert end - start <= longest
+            parts = [one[start:end].transpose(0, 1)[None] for one in (query, key, value)]
+            one = torch.nn.functional.scaled_dot_product_attention(
+                *parts, is_causal=True, scale=scale, enable_gqa=enable_gqa
+            )
+            found.append(one[0].transpose(0, 1))
+        return torch.cat(found)
+
+    varlen.varlen_attn = attend
 
 
 def _patch_tensors(torch):

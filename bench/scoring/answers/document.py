@@ -80,8 +80,8 @@ def _blank(found: re.Match[str]) -> str:
 class Budget:
     """What may still be parsed of a text, however it is read: so often, so many characters."""
 
-    calls: int = 3_000
-    characters: int = 1_000_000
+    calls: int = 1_500
+    characters: int = 500_000
 
     def allows(self, code: str) -> bool:
         """Take note that some code is parsed; whether that may be."""

@@ -30,7 +30,8 @@ from bench.scoring.sandbox.system import python_command, python_mounts
 INSIDE = Path(__file__).parent / "inside"
 #: Test cases of the kit's own kind are small; an endless loop should not cost more than it must.
 CASES_LIMITS = Limits(cpu_s=2, wall_s=20, memory_bytes=512 * MIB, address_space=True)
-SAMPLE_LIMITS = Limits(cpu_s=5, wall_s=30, memory_bytes=512 * MIB, address_space=True)
+#: MBPP/123's own solution takes five seconds on a slow processor.
+SAMPLE_LIMITS = Limits(cpu_s=10, wall_s=40, memory_bytes=512 * MIB, address_space=True)
 #: The tester is one process per batch with one child per problem; it has no wall clock of
 #: its own, since the samples that it waits for have theirs.
 TESTER_LIMITS = Limits(cpu_s=20, memory_bytes=512 * MIB, address_space=True, processes=8)
