@@ -8,6 +8,7 @@ ones and against tiny models in the tests.
 from __future__ import annotations
 
 import dataclasses
+from typing import Any
 
 #: Bytes a weight of NF4 with double quantisation: half a byte, one 8-bit scale for each 64
 #: weights, and one fp32 scale for each 256 of those.
@@ -39,6 +40,19 @@ class Shape:
     intermediate: int
     vocabulary: int
     tied: bool
+
+    @classmethod
+    def of(cls, config: Any) -> Shape:
+        """The shape of a loaded model, from its configuration in transformers."""
+        return cls(
+            config.hidden_size,
+            config.num_hidden_layers,
+            config.num_attention_heads,
+            config.num_key_value_heads,
+            config.intermediate_size,
+            config.vocab_size,
+            bool(config.tie_word_embeddings),
+        )
 
     @property
     def kv_width(self) -> int:

@@ -37,14 +37,14 @@ def test_a_gpu_gets_what_the_memory_model_says_fits(monkeypatch):
     of = on_a_gpu(monkeypatch, 80)
     tokens = budget.of_machine(of, PAPER, quantised=False, lora=True)(ENCODED)
     assert tokens == costs.generation_tokens(
-        budget.shape_of(of.config),
+        costs.Shape.of(of.config),
         quantised=False,
         memory_bytes=costs.usable_bytes(80 * 10**9),
         rows=PAPER.batch_rows,
         prompt_tokens=1188,
         lora=True,
     )
-    assert budget.shape_of(of.config).kv_width == BASE.hidden_size // BASE.heads * BASE.kv_heads
+    assert costs.Shape.of(of.config).kv_width == BASE.hidden_size // BASE.heads * BASE.kv_heads
 
 
 def test_a_model_that_fills_its_gpu_is_named(monkeypatch):

@@ -6,12 +6,10 @@ ratio, on depth (at 28 layers: 101,684 to 6,376 for QLoRA, 68,340 to 2,896 for f
 
 from __future__ import annotations
 
-import collections
 import dataclasses
 
 import pytest
 import torch
-from torch.utils._python_dispatch import TorchDispatchMode
 
 from bench.costs import Shape
 from bench.grid import study
@@ -19,26 +17,13 @@ from bench.grid.batching import Setting
 from bench.profile import measure
 from bench.profile.items import Item
 from bench.train import fit
-from tests.test_costs_models import VIEWS
+from tests.test_costs_models import Counted
 
 DEPTH = 7
 SHAPE = Shape(32, DEPTH, 4, 2, 64, 256, tied=True)
 PAPER = study.load("paper")
 SHORT = PAPER.model_copy(update={"training": PAPER.training.model_copy(update={"row_tokens": 16})})
 METHODS = {"qlora": "mt-qlora", "full": "mt-fft"}
-
-
-class Counted(TorchDispatchMode):
-    """Operations that are no views."""
-
-    def __init__(self):
-        super().__init__()
-        self.names = collections.Counter()
-
-    def __torch_dispatch__(self, function, types, args=(), kwargs=None):
-        name = str(function).removeprefix("aten.")
-        self.names[name] += not name.startswith(VIEWS)
-        return function(*args, **(kwargs or {}))
 
 
 def operations(item, rows, tmp_path):

@@ -21,19 +21,6 @@ from bench.grid.study import Decoding
 CPU_TOKENS = 65_536
 
 
-def shape_of(config: Any) -> Shape:
-    """The shape of a loaded model of Qwen2's architecture."""
-    return Shape(
-        config.hidden_size,
-        config.num_hidden_layers,
-        config.num_attention_heads,
-        config.num_key_value_heads,
-        config.intermediate_size,
-        config.vocab_size,
-        bool(config.tie_word_embeddings),
-    )
-
-
 def of_machine(
     model: Any, decoding: Decoding, *, quantised: bool, lora: bool
 ) -> Callable[[Sequence[Encoded]], int]:
@@ -53,7 +40,7 @@ def of_machine(
         total = torch.cuda.get_device_properties(device).total_memory
         longest = max((len(one.ids) for one in encoded if one.limit), default=0)
         found = costs.generation_tokens(
-            shape_of(model.config),
+            Shape.of(model.config),
             quantised=quantised,
             memory_bytes=costs.usable_bytes(total),
             rows=decoding.batch_rows,

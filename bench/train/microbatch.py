@@ -123,16 +123,8 @@ def bare_fit(training: Training, method: str, *, gpu: bool) -> Fit:
 
 def shape_of(model: Any) -> Shape:
     """The shape of a loaded model."""
-    config = model.config
-    return costs.Shape(
-        config.hidden_size,
-        config.num_hidden_layers,
-        config.num_attention_heads,
-        config.num_key_value_heads,
-        config.intermediate_size,
-        model.get_input_embeddings().weight.shape[0],
-        tied=bool(config.tie_word_embeddings),
-    )
+    rows = model.get_input_embeddings().weight.shape[0]
+    return dataclasses.replace(Shape.of(model.config), vocabulary=rows)
 
 
 def _room_bytes(device: torch.device) -> float:
