@@ -54,7 +54,8 @@ def test_the_published_way_is_two_rows_and_the_stock_loss(everything):
 
 def test_items_are_chosen_by_the_words_of_their_labels(everything):
     found = items.matching(everything, ["train 3b"])
-    assert {one.label for one in found} == {"train 3b qlora tuned", "train 3b full tuned"}
+    ways = {"train 3b qlora tuned", "train 3b qlora tuned compile", "train 3b full tuned"}
+    assert {one.label for one in found} == ways
     assert items.matching(everything, []) == everything
     assert items.matching(everything, ["train 4b"]) == []
 

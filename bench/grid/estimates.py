@@ -213,7 +213,7 @@ class _Estimator:
     def _wanted(self, stage: PlannedStage, shape: Shape) -> profiled.Wanted:
         training, kind = self._study.training, analytic.kind(stage.method)
         fit = self._fit(stage, shape)
-        return profiled.Wanted(shape, kind, training.plan, fit, training.packing)
+        return profiled.Wanted(shape, kind, training.plan, fit, training.packing, training.kernels)
 
     def _profiled_hours(self, stage: PlannedStage) -> Figure | None:
         """What steady steps of its shape took on a GPU, times its tokens."""

@@ -25,13 +25,17 @@ OUT_OF_MEMORY = "out of memory"
 
 @dataclasses.dataclass(frozen=True, slots=True)
 class Wanted:
-    """A stage as it is planned: its shape, its ``kind`` of method, its plan, its setting."""
+    """A stage as it is planned: its shape, its ``kind`` of method, its plan, its setting.
+
+    ``kernels`` that a study asks for compute at a rate of their own.
+    """
 
     shape: Shape
     kind: str
     plan: str
     fit: Fit
     packing: str
+    kernels: tuple[str, ...] = ()
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
@@ -191,10 +195,12 @@ def answering_seconds(
 def _alike(
     profiles: Sequence[Profile], wanted: Wanted, outcomes: Sequence[str] = ("ok",)
 ) -> Iterator[_Found]:
-    """The trainings of the wanted kind and plan, of any shape."""
+    """The trainings of the wanted kind, plan and kernels, of any shape."""
+    asked = (wanted.kind, wanted.plan, frozenset(wanted.kernels))
     for profile in profiles:
         for one in profile.trainings:
-            if one.method == wanted.kind and one.plan == wanted.plan and one.outcome in outcomes:
+            way = (one.method, one.plan, frozenset(one.kernels))
+            if way == asked and one.outcome in outcomes:
                 yield _Found(profile, one, one.shape.shape(), _fit(one, wanted))
 
 
@@ -209,6 +215,7 @@ def _fit(one: Training, wanted: Wanted) -> Fit:
         dequantised=bool(one.dequantised) if adapter else wanted.fit.dequantised,
         fp32_stream=adapter and one.precision == "published",
         checkpointing=one.checkpointing,
+        graphs=one.graphs,
     )
 
 
@@ -226,6 +233,7 @@ def _distance(found: _Found, wanted: Wanted, gpu: Gpu) -> tuple[float, ...]:
     return (
         found.profile.device.name != gpu.name,
         its.checkpointing != mine.checkpointing,
+        its.graphs != mine.graphs,
         its.dequantised != mine.dequantised,
         abs(math.log(its.micro_tokens / mine.micro_tokens)),
         found.item.packing != wanted.packing,

@@ -92,6 +92,8 @@ class Training(_Item):
     optimizer: str
     precision: Literal["published", "corrected"] | None = None
     packing: Literal["published", "isolated"] = "published"
+    graphs: bool = False
+    kernels: tuple[str, ...] = ()
     tokens_per_s: TokenRates | None = None
     peak_allocated_bytes: pydantic.NonNegativeInt | None = None
     peak_reserved_bytes: pydantic.NonNegativeInt | None = None

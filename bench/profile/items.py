@@ -137,10 +137,10 @@ def of_study(shapes: Mapping[str, Shape], *, gpu: bool) -> list[Item]:
     ]
     scale: dict[str, Any] = {} if gpu else {"rows_per_step": 2, "rows": 4}
     (small, first), (large, last) = sizes[0], sizes[-1]
+    compiled: dict[str, Any] = {"kernels": ("compile",), **scale}
     found = [
         Item("train", small, first, "qlora", trace=True, **scale),
         Item("train", small, first, "qlora", "published", **scale),
-        Item("train", small, first, "qlora", graphs=True, **scale),
         Item("train", small, first, "full", **scale),
         *(
             Item("train", name, shape, method, **scale)
@@ -148,6 +148,7 @@ def of_study(shapes: Mapping[str, Shape], *, gpu: bool) -> list[Item]:
             for method in ("qlora", "full")
         ),
         *(Item("generate", small, first, "qlora", merged=way, **scale) for way in (True, False)),
+        *(Item("train", name, shape, "qlora", **compiled) for name, shape in sizes),
         Item("train", small, first, "full", "published", **scale),
         Item("train", small, first, "qlora", precision="corrected", **scale),
         Item("train", small, first, "qlora", dequantised=True, **scale),
@@ -157,7 +158,7 @@ def of_study(shapes: Mapping[str, Shape], *, gpu: bool) -> list[Item]:
         Item("train", small, first, "full", checkpointing=True, **scale),
         Item("train", small, first, "full", optimizer="adamw_torch", **scale),
         Item("train", large, last, "qlora", checkpointing=True, **scale),
-        Item("train", small, first, "qlora", kernels=("compile",), **scale),
+        Item("train", small, first, "qlora", graphs=True, **scale),
     ]
     return list(dict.fromkeys(found))
 

@@ -10,6 +10,10 @@ from typing import Any
 
 from bench.errors import MachineError
 
+#: Fused kernels keep a value in fp32 where eager ones round it between two operations; so they
+#: round it, too. What is left are sums in another order, and dropout's own stream of numbers.
+_AS_EAGER = {"emulate_precision_casts": True}
+
 
 def install(model: Any, names: Sequence[str]) -> None:
     """Replace parts of a Qwen2 model in place.
@@ -17,7 +21,7 @@ def install(model: Any, names: Sequence[str]) -> None:
     Args:
         model: a causal language model, before it is wrapped.
         names: ``liger``: fused norms, rotary embedding and gate; ``compile``: each decoder
-            layer compiled by itself.
+            layer compiled by itself, which needs a C compiler and Python's headers.
 
     Raises:
         MachineError: Liger's kernels are asked for and not installed.
@@ -26,7 +30,7 @@ def install(model: Any, names: Sequence[str]) -> None:
         _liger(model)
     if "compile" in names:
         for layer in model.model.layers:
-            layer.compile()
+            layer.compile(dynamic=False, options=_AS_EAGER)
 
 
 def _liger(model: Any) -> None:

@@ -60,6 +60,17 @@ def _logits(hidden: Tensor, head: Tensor) -> Tensor:
     return (hidden @ head.T).float()
 
 
+def _softmax(logits: Tensor, log_sum: Tensor) -> Tensor:
+    """The softmax of a chunk whose log-sum-exp is known.
+
+    On a CPU in place. A GPU subtracts a column slowly (0.5 of 4.3 TB/s on an H200) and has one
+    kernel for the whole.
+    """
+    if logits.is_cuda:
+        return torch.softmax(logits, dim=-1)
+    return logits.sub_(log_sum).exp_()
+
+
 class _ChunkedCrossEntropy(torch.autograd.Function):
     """Sum of the cross-entropies; gradients are made in forward and scaled in backward."""
 
@@ -78,15 +89,15 @@ class _ChunkedCrossEntropy(torch.autograd.Function):
             logits = _logits(chunk, head)
             log_sum = logits.logsumexp(dim=-1, keepdim=True)
             total += (log_sum - logits.gather(1, wanted)).sum()
-            slope = logits.sub_(log_sum).exp_()
+            slope = _softmax(logits, log_sum)
+            del logits
             slope.scatter_add_(1, wanted, torch.full_like(log_sum, -1.0))
             slope = slope.to(product)
             if d_hidden is not None:
                 d_hidden[start : start + rows] = slope @ head
             if d_weight is not None:
                 d_weight += (slope.T @ chunk).float()
-            # Else this chunk's logits and slopes are there while the next one's are made.
-            del logits, slope
+            del slope  # else it is there while the next chunk's logits are made
         ctx.save_for_backward(d_hidden, d_weight)
         ctx.weight_dtype = weight.dtype
         return total

@@ -12,7 +12,7 @@ from bench.costs import Shape
 from bench.grid import study
 from bench.profile import measure
 from bench.profile.items import Item
-from bench.train import attention, bases, batches, graphs, loss, methods
+from bench.train import attention, bases, batches, graphs, kernels, loss, methods
 from tests.tiny_model import rows
 
 PAPER = study.load("paper")
@@ -91,6 +91,24 @@ def test_layers_as_a_graph_compute_what_they_do_without(device):
     assert found[0][0] == pytest.approx(found[1][0], rel=1e-4)
     for one, other in zip(found[0][1], found[1][1], strict=True):
         assert (one - other).norm() <= 1e-3 * one.norm()
+
+
+def test_compiled_layers_compute_what_eager_ones_do(device):
+    ids = torch.randint(0, SMALL.vocabulary, (4, 256), device=device)
+    found = []
+    for names in ((), ("compile",)):
+        model = wrapped(SMALL, device, dequantised=False, precision="published").train()
+        kernels.install(model.get_base_model(), names)
+        with torch.autocast("cuda", torch.bfloat16):
+            told = model(input_ids=ids, labels=ids, use_cache=False).loss
+        told.backward()
+        grads = [one.grad for one in model.parameters() if one.grad is not None]
+        found.append((told.item(), grads))
+    pairs = list(zip(found[0][1], found[1][1], strict=True))
+    worst = max(((one - other).norm() / one.norm()).item() for one, other in pairs)
+    print(f"compiled: loss {found[0][0]} and {found[1][0]}, gradients differ by {worst:.1e}")
+    assert found[0][0] == pytest.approx(found[1][0], rel=1e-3)
+    assert worst < 0.02
 
 
 def test_a_graph_draws_new_masks_each_time(device):
