@@ -97,7 +97,8 @@ def test_on_a_gpu_the_paper_has_hours_memory_disk_and_download(capsys, tmp_path,
     assert len(cells) == 3 + 12
     trained = [cell for name, cell in cells.items() if not name.startswith("base")]
     assert all(cell["gpu_hours"] > 1 and cell["bases"] for cell in trained)
-    assert all("of peak" in basis for cell in trained for basis in cell["bases"])
+    scaled = "profiled on NVIDIA H200, scaled to NVIDIA H100 80GB HBM3"  # the kit's own figures
+    assert all(basis.startswith(scaled) for cell in trained for basis in cell["bases"])
     assert cells["mt-fft-7b"]["device_bytes"] > 70e9
     assert cells["mt-fft-7b"]["scratch_bytes"] > 100e9
     assert cells["base 7b"]["download_bytes"] == 15_250_000_000
@@ -152,13 +153,12 @@ def test_another_gpu_can_be_asked_about(capsys, tmp_path):
     code, out, _ = run(capsys, *arguments, "NVIDIA H200")
     assert code == 0
     assert "NVIDIA H200 with 150 GB (as asked, not here)" in " ".join(out.split())
-    assert "analytic, 40 %" in out  # full fine-tuning
-    # Two rows on a bf16 base: starting operations binds them.
+    assert "profiled on NVIDIA H200" in " ".join(out.split())  # the kit's own figures
     two = tmp_path / "two.toml"
-    tables = "training.dequantised = true\ntraining.qlora.rows_per_micro_batch = 2\n"
+    tables = 'training.kernels = ["compile"]\ntraining.qlora.rows_per_micro_batch = 2\n'
     two.write_text(f'extends = "paper"\nname = "two"\n{tables}')
     _, out, _ = run(capsys, "plan", "--study", two, *arguments[3:], "NVIDIA H200")
-    assert "analytic, 8 %" in out
+    assert "analytic, 7 %" in out  # nobody measured these kernels
     code, _, err = run(capsys, *arguments, "H200")
     assert code == 2
     assert "did you mean: NVIDIA H200" in err

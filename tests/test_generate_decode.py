@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 import dataclasses
+import gc
 import json
+import weakref
 
 import pytest
 import torch
 
 from bench.errors import BenchError
 from bench.generate import batches, decode, engines
-from bench.generate.cache import grouped_attention
+from bench.generate.cache import KeyValues, grouped_attention
 from bench.generate.greedy import greedy, slots_computed
 from bench.grid.study import Decoding
 from bench.records import Tokens, Track
@@ -117,6 +119,22 @@ def test_padding_stands_left_and_no_row_sees_it(stopping):
     assert seen[0]["input_ids"][0].tolist() == [0] * (wide - short) + ids[0]
     assert seen[0]["position_ids"][0, wide - short :].tolist() == list(range(short))
     assert seen[0]["attention_mask"][0].tolist() == [0] * (wide - short) + [1] * short
+
+
+def test_nothing_keeps_a_cache_when_its_batch_is_answered(stopping, monkeypatch):
+    made = []
+    init = KeyValues.__init__
+    monkeypatch.setattr(
+        KeyValues,
+        "__init__",
+        lambda self, *sizes: (init(self, *sizes), made.append(weakref.ref(self)))[0],
+    )
+    gc.disable()
+    try:
+        greedy(stopping, encoded([0, 12]), [8, 8], stops(), 0)
+        assert [one() for one in made] == [None]
+    finally:
+        gc.enable()
 
 
 def test_rows_end_at_a_stop_token_or_at_their_limit(stopping):

@@ -117,7 +117,7 @@ def test_a_gpu_that_is_listed_is_calculated(tmp_path):
     told = found(PAPER, machine("NVIDIA H200"), tmp_path)
     one = told["cells/mt-qlora-7b/multi-task/train"]
     assert one.gpu
-    assert one.hours.basis == "analytic, at 40 % of peak"
+    assert one.hours.basis == "analytic, at 26 % of peak"
     tokens = 325_669 * 512 * 5
     shape = known(PAPER, machine()).shape_of(PAPER.base("7b"))
     here = devices.named("NVIDIA H200")

@@ -6,6 +6,7 @@ leaves a device's allocator with blocks of as many sizes as there are steps.
 
 from __future__ import annotations
 
+import weakref
 from typing import Any
 
 import torch
@@ -49,7 +50,8 @@ class _Layer(CacheLayerMixin):  # type: ignore[misc]  # untyped
 
     def __init__(self, cache: KeyValues) -> None:
         super().__init__()
-        self._cache = cache
+        # A cycle of references would keep a batch's memory until the garbage collector's turn.
+        self._cache = weakref.proxy(cache)
 
     def lazy_initialization(self, key_states: Tensor, value_states: Tensor) -> None:
         cache = self._cache

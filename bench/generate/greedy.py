@@ -13,10 +13,13 @@ from typing import Any
 
 import torch
 from torch import Tensor
+from torch.nn.attention import SDPBackend, sdpa_kernel
 
 from bench.costs import PREFILL_TOKENS
 from bench.generate.cache import GROUPED, KeyValues
 
+#: Attention's kernels for prompts and steps of any length.
+_BACKENDS = [SDPBackend.FLASH_ATTENTION, SDPBackend.EFFICIENT_ATTENTION, SDPBackend.MATH]
 #: Rows are taken out of a batch when at least this share of them has finished.
 _DROP_SHARE = 0.25
 
@@ -51,13 +54,17 @@ def greedy(
 
 @contextlib.contextmanager
 def _grouped(model: Any) -> Iterator[None]:
-    """Give a model the attention that a decoding step is fastest with, for a while."""
+    """Give a model the attention that a decoding step is fastest with, for a while.
+
+    Without cuDNN's kernel, which is planned anew for every length, and each step has another.
+    """
     config = model.config
     before = config._attn_implementation
     if before == "sdpa":
         config._attn_implementation = GROUPED
     try:
-        yield
+        with sdpa_kernel(_BACKENDS):
+            yield
     finally:
         config._attn_implementation = before
 

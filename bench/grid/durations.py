@@ -1,7 +1,8 @@
 """How long a model trains or answers on a GPU: its operations, and starting them.
 
-The products of ``bench.costs`` at the share of a GPU's peak that is usual; but small
-micro-batches, and a decoding step, are bound by how fast a processor starts operations.
+A training's products run at a share of the GPU's peak, and what lies between them (norms,
+dropout, casts, gates, sums) at a share of its memory's bandwidth; but small micro-batches, and
+a decoding step, are bound by how fast a processor starts operations.
 """
 
 from __future__ import annotations
@@ -21,9 +22,20 @@ DECODE_OPERATIONS: Mapping[bool, int] = {True: 93, False: 44}
 _DEQUANTISING = 2 * 7
 #: Seconds that starting one of these operations takes, with what Python does around it: a step
 #: of 1.5B as published (16 micro-batches of 2 rows) took 6.94 s on an H200, of which its kernels
-#: computed for 0.95 s (reports/reference/gpu/nvidia-h200.json). Another host may be faster.
+#: computed for 0.95 s, and 8.19 s on another (reports/reference/gpu). Another host may be faster.
 LAUNCH_S = 56e-6
-#: The share of a GPU's peak that large products reach in training: peers report 43 to 46 %.
+#: The share of a GPU's peak that large products reach in training, the share of its memory's
+#: bandwidth that the operations between them reach, and how many times those of a layer read or
+#: write a value as wide as the residual stream and the gate together, with LoRA and without.
+#: Fitted to six trainings of 1.5B, 3B and 7B on an H200 (reports/reference/gpu): each of them
+#: within 3 %.
+PRODUCTS, STREAMED = 0.67, 0.88
+PASSES: Mapping[bool, float] = {True: 112.0, False: 70.0}
+#: What of these a forward pass does, which checkpointing does again.
+_AGAIN = 0.36
+#: Bytes that the chunked loss moves per logit.
+_LOGIT_BYTES = 40
+#: The share of a GPU's peak at which prompts are read.
 UTILISATION = 0.4
 
 
@@ -37,29 +49,34 @@ class Device:
 
 @dataclasses.dataclass(frozen=True, slots=True)
 class Duration:
-    """Estimated seconds, and the share of the device's peak that they stand for."""
+    """Estimated seconds, the share of the device's peak that they stand for, what binds them."""
 
     seconds: float
     utilisation: float
+    launch_bound: bool = False
 
 
 def training_time(
-    shape: Shape,
-    fit: Fit,
-    tokens: float,
-    device: Device,
-    *,
-    utilisation: float = UTILISATION,
-    launch_s: float = LAUNCH_S,
+    shape: Shape, fit: Fit, tokens: float, device: Device, *, launch_s: float = LAUNCH_S
 ) -> Duration:
     """How long ``tokens`` take: the longer of computing them and starting the operations.
 
-    ``utilisation`` is the share of the device's peak that its large products reach, ``launch_s``
-    what starting one operation takes: the usual ones, unless they were measured.
+    ``launch_s`` is what starting one operation takes: the usual time, unless it was measured.
     """
     flops = tokens * costs.training_flops(shape, fit)
-    seconds = max(flops / (device.flops * utilisation), tokens * launches(shape, fit) * launch_s)
-    return Duration(seconds, flops / (seconds * device.flops))
+    moved = tokens * traffic_bytes(shape, fit)
+    computing = flops / (device.flops * PRODUCTS) + moved / (device.bandwidth * STREAMED)
+    starting = tokens * launches(shape, fit) * launch_s
+    seconds = max(computing, starting)
+    return Duration(seconds, flops / (seconds * device.flops), starting > computing)
+
+
+def traffic_bytes(shape: Shape, fit: Fit) -> float:
+    """What the operations between the products move through memory per token."""
+    passes = PASSES[fit.lora is not None] * (1 + _AGAIN * fit.checkpointing)
+    value = 4 if fit.fp32_stream else 2
+    layer = passes * value * (shape.hidden + shape.intermediate)
+    return shape.layers * layer + _LOGIT_BYTES * shape.vocabulary
 
 
 def launches(shape: Shape, fit: Fit) -> float:

@@ -181,15 +181,12 @@ class _Estimator:
             if work.tokens is None:
                 return Figure(None, "rows of text are known once they are packed")
             wanted = self._wanted(stage, shape)
-            reached = profiled.utilisation(self._profiles, wanted, device)
-            share, size = reached or (durations.UTILISATION, None)
-            took = durations.training_time(
-                shape, wanted.fit, work.tokens, device.limits, utilisation=share
-            )
-            bound = took.utilisation < share * (1 - 1e-9)  # by starting operations
-            measured = size is not None and not bound
-            basis = _measured_at(share, str(size)) if measured else _at(took.utilisation)
-            return Figure(took.seconds / 3600, basis)
+            took = durations.training_time(shape, wanted.fit, work.tokens, device.limits)
+            hours, basis = took.seconds / 3600, _at(took.utilisation)
+            near = profiled.correction(self._profiles, wanted, device)
+            if near is not None and not took.launch_bound:
+                hours, basis = hours * near[0], _corrected(*near)
+            return Figure(hours, basis)
         asked, basis = _asked(self._study, self._amounts(self._study), stage.tasks)
         if not asked:
             return Figure(None, "the suites' problems are not here")
@@ -359,11 +356,11 @@ def _not_recorded(stage: PlannedStage) -> Figure:
 
 
 def _at(utilisation: float) -> str:
-    """``analytic, at 40 % of peak``."""
+    """``analytic, at 26 % of peak``."""
     percent = 100 * utilisation
     return f"{ANALYTIC}, at {f'{percent:.0f}' if percent >= 1 else '< 1'} % of peak"
 
 
-def _measured_at(utilisation: float, size: str) -> str:
-    """``analytic at the 52 % measured at 3b``."""
-    return f"{ANALYTIC} at the {100 * utilisation:.0f} % measured at {size}"
+def _corrected(times: float, size: str) -> str:
+    """``analytic, times 1.08 as measured at 3b``."""
+    return f"{ANALYTIC}, times {times:.2f} as measured at {size}"

@@ -2,8 +2,8 @@
 
 A rate counts for the shape, the kind of method and the execution plan that it was measured at.
 Another micro-batch, checkpointing or card scales it by the ratio of the analytic times, which
-is 1 for the same setting on the same card; the basis then says what was scaled. Of a shape
-that nobody profiled, the nearest one's share of the peak is taken in place of a usual one.
+is 1 for the same setting on the same card; the basis then says what was scaled. The time of a
+shape that nobody profiled is calculated, and corrected by what the nearest one took.
 """
 
 from __future__ import annotations
@@ -73,18 +73,11 @@ def training_seconds(
             there = devices.limits(found.profile.device.name)
             if here is None or there is None:
                 continue
-            share = _utilisation(found, there) or durations.UTILISATION
             # What took less than starting its operations is estimated to take corrects that.
-            each = 1 / (found.rate * durations.launches(found.shape, found.fit))
+            started = found.rate * durations.launches(found.shape, found.fit)
+            launch_s = min(durations.LAUNCH_S, 1 / started) if started else durations.LAUNCH_S
             mine, its = (
-                durations.training_time(
-                    wanted.shape,
-                    fit,
-                    1.0,
-                    device,
-                    utilisation=share,
-                    launch_s=min(durations.LAUNCH_S, each),
-                ).seconds
+                durations.training_time(wanted.shape, fit, 1.0, device, launch_s=launch_s).seconds
                 for fit, device in ((wanted.fit, here), (found.fit, there))
             )
             scale = mine / its
@@ -122,21 +115,21 @@ def training_bytes(profiles: Sequence[Profile], wanted: Wanted, gpu: Gpu) -> Tol
     return None
 
 
-def utilisation(profiles: Sequence[Profile], wanted: Wanted, gpu: Gpu) -> tuple[float, str] | None:
-    """The share of the peak that the nearest shape reached, and that shape's size.
+def correction(profiles: Sequence[Profile], wanted: Wanted, gpu: Gpu) -> tuple[float, str] | None:
+    """What the nearest shape took as a multiple of what is calculated for it, and its size.
 
-    Only of steps that products bind: one bound by starting operations says nothing of them.
+    Only of steps that computing binds: one bound by starting operations says nothing of it.
     """
     best: tuple[tuple[float, ...], float, str] | None = None
     for found in _alike(profiles, wanted):
         limits = devices.limits(found.profile.device.name)
-        share = _utilisation(found, limits) if limits else None
-        if share is None:
+        times = _times_calculated(found, limits) if limits else None
+        if times is None:
             continue
         far = abs(math.log(found.shape.parameters / wanted.shape.parameters))
         rank = (far, *_distance(found, wanted, gpu))
         if best is None or rank < best[0]:
-            best = rank, share, found.item.size
+            best = rank, times, found.item.size
     return None if best is None else best[1:]
 
 
@@ -242,14 +235,12 @@ def _distance(found: _Found, wanted: Wanted, gpu: Gpu) -> tuple[float, ...]:
     )
 
 
-def _utilisation(found: _Found, limits: Device) -> float | None:
-    """The share of a card's peak that an item's products reached; None where launches bound it."""
-    share = costs.training_flops(found.shape, found.fit) * found.rate / limits.flops
-    if share >= 1:  # it is another card than its name says
-        return None
-    usual = durations.UTILISATION
-    calculated = durations.training_time(found.shape, found.fit, 1.0, limits).utilisation
-    return None if share < usual and calculated < usual * (1 - 1e-9) else share
+def _times_calculated(found: _Found, limits: Device) -> float | None:
+    """An item's time as a multiple of the calculated one; None where launches bound it."""
+    if costs.training_flops(found.shape, found.fit) * found.rate >= limits.flops:
+        return None  # it is another card than its name says
+    calculated = durations.training_time(found.shape, found.fit, 1.0, limits)
+    return None if calculated.launch_bound else 1 / (found.rate * calculated.seconds)
 
 
 def _total(shape: Shape, fit: Fit) -> int:

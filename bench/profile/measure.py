@@ -258,6 +258,7 @@ def _generation(item: Item) -> dict[str, Any]:
         rows=item.rows,
         prompt_tokens=PROMPT_TOKENS,
         new_tokens=NEW_TOKENS,
+        lora=item.method == "qlora" and not item.merged,
     )
     return {
         "prompt_tokens": PROMPT_TOKENS,

@@ -110,6 +110,7 @@ def test_the_memory_model_holds(device, tmp_path, method, checkpointing):
     training = item.training(PAPER)
     gc.collect()
     torch.cuda.empty_cache()
+    before = torch.cuda.memory_allocated()  # what earlier tests left
     model = measure.random_model(item, device)
     setting = batching.Setting(8, checkpointing)
     packed = {"train": measure.random_rows(shape, 24, 512, "published")}
@@ -118,7 +119,7 @@ def test_the_memory_model_holds(device, tmp_path, method, checkpointing):
     trainer.args.save_strategy, trainer.args.max_steps = "no", 3
     torch.cuda.reset_peak_memory_stats()
     trainer.train()
-    measured = torch.cuda.max_memory_allocated()
+    measured = torch.cuda.max_memory_allocated() - before
     said = costs.training_memory(
         shape, item.fit(PAPER, 8, checkpointing=checkpointing, gpu=True)
     ).total
