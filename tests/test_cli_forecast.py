@@ -8,7 +8,7 @@ from types import SimpleNamespace
 import pytest
 
 from bench import cli
-from bench.cli import console, executors, forecast
+from bench.cli import console, executors, forecast, study
 from bench.containers import engine as engines
 from bench.containers.engine import Engine
 from bench.errors import MachineError
@@ -223,6 +223,13 @@ def test_without_a_gpu_the_paper_is_refused_before_its_data_is_asked_for(capsys,
     assert "not fetched" in err
 
 
+def test_generating_anew_without_a_gpu_is_refused_as_early(capsys, tmp_path, monkeypatch):
+    monkeypatch.setattr(study, "_check_stored", lambda request: None)
+    code, _, err = run(capsys, "generate", "--study", "paper", "--results", tmp_path / "r")
+    assert code == 4
+    assert "base 1.5b: generate needs a CUDA GPU" in err
+
+
 def test_a_run_is_refused_by_its_cell_and_tried_anyway(capsys, tmp_path, monkeypatch):
     monkeypatch.setattr(forecast.devices, "disk", of_size(forecast.devices.disk, 10_000_000))
     monkeypatch.setattr(executors, "started", begun)
@@ -362,9 +369,9 @@ def test_a_study_that_needs_no_gpu_says_that_it_computes_without(gpus):
 
 def test_too_little_free_memory_is_refused(gpus):
     gpus(seen := found(device(0, free_bytes=20 * GB)))
-    for study in ("smoke", "paper"):
+    for name in ("smoke", "paper"):
         with pytest.raises(MachineError, match=r"about 62 GB.*20 GB are free") as told:
-            chosen(study, seen)
+            chosen(name, seen)
         assert "--gpus" in told.value.hint
     assert chosen("paper", seen, "--anyway")[0] == (0,)
 

@@ -209,6 +209,10 @@ def _rerun(options: argparse.Namespace, start: str) -> int:
     request = _request(options, start=start)
     if options.earlier is None:
         _check_stored(request)
+        if start == planning.GENERATE:
+            forecast.refuse_without_gpu(
+                request, lambda: _chosen(request, _planned(request)), options
+            )
     digests.verify(request.study, request.mirror, request.may_run)
     request = _with_images(request, options)
     with request.store.locked():

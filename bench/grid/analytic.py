@@ -160,6 +160,17 @@ def answering_bytes(
     )
 
 
+def answering_rows(
+    study: Study,
+    method: str | None,
+    shape: Shape,
+    asked: Sequence[Asked],
+    device_bytes: int | None,
+) -> int:
+    """The rows of the fullest batch."""
+    return max(_rows(study, method, shape, one, device_bytes) for one in asked)
+
+
 def _beside(study: Study, method: str | None) -> bool:
     """Whether an adapter stands beside the weights that answer."""
     return lora(study, method) is not None and not study.decoding.merge_adapter

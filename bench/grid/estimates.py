@@ -247,7 +247,7 @@ class _Estimator:
             ),
             adapter=analytic.lora(study, method) is not None,
             quantised=analytic.quantised(study, method),
-            rows=study.decoding.batch_rows,
+            rows=analytic.answering_rows(study, method, shape, asked, device.memory_bytes),
         )
 
     def _memory(self, stage: PlannedStage, found: Match | None, *, gpu: bool) -> Figure:
