@@ -16,6 +16,7 @@ from bench.report import folder as run_folder
 from bench.report import mixture, page, publish, results
 from bench.report.mixture import Origin
 from bench.run.outcomes import bare_record
+from tests.amended import amend
 from tests.fabricated_run import fabricate, printed
 
 HERE = {
@@ -142,7 +143,7 @@ def run(tmp_path: Path) -> Path:
 
 
 def name_provenance(record: Path, name: str) -> None:
-    record.write_text(json.dumps({**json.loads(record.read_text()), "provenance": name}))
+    amend(record, provenance=name)
 
 
 def test_every_rendering_says_it_first(run: Path) -> None:

@@ -12,12 +12,15 @@ from typing import Any
 import pandas as pd
 
 from bench.errors import DataError
-from bench.grid import changes
-from bench.grid.plan import SCORE, beside, of_base, of_model
-from bench.grid.store import PROVENANCES, RUN, Store
+from bench.grid import changes, intact
+from bench.grid.plan import GENERATE, SCORE, beside, of_base, of_model
+from bench.grid.store import PROVENANCES, RECORD, RUN, Store
 from bench.grid.study import Study, expand
 from bench.records import TRACKS, Cell, Outcome, StageRecord, Track
 from bench.report.mixture import Origin
+
+#: What a report reads of a stage that answered, and of one that scored.
+GENERATIONS, SCORES = "generations.jsonl", "scores.json"
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
@@ -57,19 +60,41 @@ def read(folder: Path, study: Study, keys: Mapping[str, str] | None = None) -> R
     for name, stages in owners.items():
         for stage in stages:
             key = None if keys is None else keys.get(f"{name}/{stage}", "")
+            if (store.path(name, stage) / RECORD).exists():
+                intact.read(store.path(name, stage))
             record = store.record(name, stage, key)
             if record is not None:
                 records[name, stage] = record
         scored = records.get((name, SCORE))
         if scored is not None and scored.outcome is Outcome.OK:
             score_folders[name] = store.path(name, SCORE)
-            scores = _read_json(score_folders[name] / "scores.json")
+            _check(store, name, records)
+            scores = _read_json(score_folders[name] / SCORES)
             metrics[name] = scores.get("metrics", {})
             notes[name] = scores.get("notes", {})
     path = folder / RUN
     provenance = _read_json(path) if path.is_file() else {}
     origins = tuple(_origins(store, records))
     return Run(study, cells, provenance, records, metrics, notes, score_folders, origins)
+
+
+def _check(store: Store, name: str, records: Mapping[tuple[str, str], StageRecord]) -> None:
+    """Raise for scores, tables or generations of an owner that were altered since."""
+    folder, record = store.path(name, SCORE), records[name, SCORE]
+    tables = {one for one in record.files if one.endswith(".csv")}
+    tables |= {path.name for path in folder.glob("*.csv") if not intact.is_litter(path.name)}
+    intact.require(folder, record, [SCORES, *sorted(tables)])
+    mine = {stage: one for (other, stage), one in records.items() if other == name}
+    generated = store.path(name, GENERATE)
+    if GENERATE in mine and (generated / GENERATIONS).exists():  # what is kept may lack them
+        intact.require(generated, mine[GENERATE], [GENERATIONS])
+    done = {stage: one for stage, one in mine.items() if one.outcome is Outcome.OK}
+    for stage, one in done.items():
+        if (anew := intact.made_anew(one, done)) is not None:
+            raise DataError(
+                f"{store.path(name, stage)}: {anew} was made anew since, and differs",
+                hint=intact.AGAIN.format(folder=store.path(name, stage)),
+            )
 
 
 def _origins(store: Store, records: Mapping[tuple[str, str], StageRecord]) -> Iterator[Origin]:
