@@ -9,6 +9,7 @@ from __future__ import annotations
 import os
 from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path, PurePosixPath
+from typing import Any
 
 from bench.data.sources import sha256_of
 from bench.errors import DataError
@@ -28,6 +29,8 @@ TAKEN: Mapping[str, tuple[str, ...]] = {
 #: Where a stage's details say what it was built on.
 BUILT_ON = "built_on"
 AGAIN = "delete {folder} and give the run's command again: that stage alone is made anew"
+#: How many hexadecimal digits of its digest name a provenance.
+PROVENANCE_DIGITS = 12
 #: What desktops leave in the folders that they show; nothing reads it.
 _LITTER = (".DS_Store", "Thumbs.db", "desktop.ini", "._")
 
@@ -129,3 +132,15 @@ def made_anew(record: StageRecord, earlier: Mapping[str, StageRecord]) -> str | 
         if stage in earlier and digest(earlier[stage]) != was:
             return str(stage)
     return None
+
+
+def name_of(provenance: Mapping[str, Any]) -> str:
+    """The name of a provenance: the digest of all of it but its time."""
+    told = {name: value for name, value in provenance.items() if name != "time"}
+    return keys.digest(told)[:PROVENANCE_DIGITS]
+
+
+def same_invocation(one: Mapping[str, Any], other: Mapping[str, Any]) -> bool:
+    """Whether two provenances are of one command; stages add libraries to ``run.json`` later."""
+    late = ("time", "libraries")
+    return all(one.get(name) == other.get(name) for name in {*one, *other} if name not in late)

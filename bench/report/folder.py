@@ -21,6 +21,8 @@ from bench.report.mixture import Origin
 
 #: What a report reads of a stage that answered, and of one that scored.
 GENERATIONS, SCORES = "generations.jsonl", "scores.json"
+_AGAIN = "delete that stage's folder and give the same command again"
+_COPY = "copy it from where the run was made, or give the run's command again"
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
@@ -72,9 +74,11 @@ def read(folder: Path, study: Study, keys: Mapping[str, str] | None = None) -> R
             scores = _read_json(score_folders[name] / SCORES)
             metrics[name] = scores.get("metrics", {})
             notes[name] = scores.get("notes", {})
-    path = folder / RUN
-    provenance = _read_json(path) if path.is_file() else {}
-    origins = tuple(_origins(store, records))
+    kept = _provenances(folder)
+    provenance = _read_json(folder / RUN, _COPY) if (folder / RUN).is_file() else {}
+    if kept and not any(intact.same_invocation(provenance, one) for one in kept.values()):
+        raise DataError(f"{folder / RUN}: is none of those in {PROVENANCES}/", hint=_COPY)
+    origins = tuple(_origins(store, records, kept))
     return Run(study, cells, provenance, records, metrics, notes, score_folders, origins)
 
 
@@ -97,10 +101,23 @@ def _check(store: Store, name: str, records: Mapping[tuple[str, str], StageRecor
             )
 
 
-def _origins(store: Store, records: Mapping[tuple[str, str], StageRecord]) -> Iterator[Origin]:
+def _provenances(folder: Path) -> dict[str, dict[str, Any]]:
+    """What each invocation was made of, by its name, which is its digest."""
+    kept = {}
+    for path in sorted((folder / PROVENANCES).glob("*.json")):
+        if not intact.is_litter(path.name):
+            kept[path.stem] = _read_json(path, _COPY)
+            if intact.name_of(kept[path.stem]) != path.stem:
+                raise DataError(f"{path}: its content is not what it is named after", hint=_COPY)
+    return kept
+
+
+def _origins(
+    store: Store,
+    records: Mapping[tuple[str, str], StageRecord],
+    kept: Mapping[str, Mapping[str, Any]],
+) -> Iterator[Origin]:
     """Where each stage comes from, as far as it was kept."""
-    folder = store.folder / PROVENANCES
-    kept = {path.stem: _read_json(path) for path in sorted(folder.glob("*.json"))}
     for (name, stage), record in records.items():
         made_of = changes.read(store.made_of(name, stage)) or {}
         yield Origin(record, made_of, kept.get(record.provenance or "", {}))
@@ -111,15 +128,13 @@ def owner(cell: Cell, model: str) -> str:
     return f"cells/{cell.id}/{model}"
 
 
-def _read_json(path: Path) -> dict[str, Any]:
+def _read_json(path: Path, hint: str = _AGAIN) -> dict[str, Any]:
     try:
         content = json.loads(path.read_text(encoding="utf-8"))
     except (OSError, ValueError) as error:
-        raise DataError(
-            f"{path}: {error}", hint="delete that stage's folder and give the same command again"
-        ) from None
+        raise DataError(f"{path}: {error}", hint=hint) from None
     if not isinstance(content, dict):
-        raise DataError(f"{path}: not a JSON object", hint="delete that stage's folder")
+        raise DataError(f"{path}: not a JSON object", hint=hint)
     return content
 
 
@@ -145,6 +160,4 @@ def _read_table(path: Path) -> pd.DataFrame:
             path, dtype={"id": "str", "part": "str"}, keep_default_na=False, na_values=[""]
         )
     except (OSError, ValueError) as error:
-        raise DataError(
-            f"{path}: {error}", hint="delete that stage's folder and give the same command again"
-        ) from None
+        raise DataError(f"{path}: {error}", hint=_AGAIN) from None

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import dataclasses
 import json
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -20,7 +20,7 @@ from bench.grid import intact, keys, store
 from bench.grid.store import MADE_OF, PROVENANCES, RECORD, RUN, STUDY, Store
 from bench.grid.study import Study
 from bench.records import Outcome
-from bench.run import checkout, provenance
+from bench.run import checkout
 from bench.run.findings import Finding, Stored, grouped, unchecked
 
 #: What stands in a run folder beside the stages.
@@ -172,35 +172,27 @@ def _taken(stages: Sequence[Stored]) -> Iterator[Finding]:
 def _provenances(folder: Path, stages: Sequence[Stored]) -> Iterator[Finding]:
     """The provenance that each record names, by its digest, and that of the last command."""
     elsewhere = "copy it from where the run was made, or make the stages that name it anew"
-    names = set()
+    kept = {}
     for path in sorted((folder / PROVENANCES).glob("*")):
         content = _object(path)
-        if content is None or path.name != f"{provenance.name_of(content)}.json":
+        if content is None or path.name != f"{intact.name_of(content)}.json":
             told = "its content is not what its name is the digest of"
             yield Finding(f"{PROVENANCES}/{path.name}", told, elsewhere)
         else:
-            names.add(path.stem)
+            kept[path.stem] = content
     for stored in stages:
         name = stored.record.provenance if stored.record else None
         if name is None:
             yield unchecked(stored.id, "its record names no provenance")
-        elif name not in names:
+        elif name not in kept:
             told = f"its record names {PROVENANCES}/{name}.json, which is not here or not whole"
             yield Finding(stored.id, told, "copy that file from where the stage was made")
     last = _object(folder / RUN)
     last_one = f"put the last of {PROVENANCES}/*.json in its place"
     if last is None:
         yield Finding(RUN, "is missing or no JSON object", last_one)
-    elif names and _comparable(last) not in [
-        _comparable(_object(folder / PROVENANCES / f"{name}.json")) for name in names
-    ]:
+    elif kept and not any(intact.same_invocation(last, one) for one in kept.values()):
         yield Finding(RUN, f"is none of the files in {PROVENANCES}/", last_one)
-
-
-def _comparable(content: Mapping[str, Any] | None) -> dict[str, Any]:
-    """A provenance without its time, and without what stages add to ``run.json`` later."""
-    kept = content or {}
-    return {name: value for name, value in kept.items() if name not in ("time", "libraries")}
 
 
 def _object(path: Path) -> dict[str, Any] | None:
