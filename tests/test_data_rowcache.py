@@ -26,7 +26,11 @@ def rows(seed=0, count=6, width=32):
 
 
 def same(left, right):
-    return rowcache._sha256(left) == rowcache._sha256(right)
+    arrays = ("input_ids", "position_ids", "labels")
+    counts = ("tokens", "documents", "cut_documents", "dropped_tokens")
+    return all(
+        np.array_equal(getattr(left, name), getattr(right, name)) for name in arrays
+    ) and all(getattr(left, name) == getattr(right, name) for name in counts)
 
 
 def entry(cache):
@@ -74,6 +78,49 @@ def test_an_altered_entry_is_made_again_and_said(tmp_path, where):
     assert path.name in cache.notes[0]
     assert "made again" in cache.notes[0]
     assert same(RowCache(tmp_path).get(KEY, never), made)
+
+
+def test_no_byte_of_an_entry_can_be_altered_unnoticed(tmp_path):
+    """Of padding and metadata, too: rows that train are those that were written."""
+    made = rows(count=1, width=8)
+    RowCache(tmp_path).get(KEY, lambda: made)
+    path = entry(tmp_path)
+    whole = path.read_bytes()
+    for at in range(len(whole)):
+        path.write_bytes(whole[:at] + bytes([whole[at] ^ (1 << at % 8)]) + whole[at + 1 :])
+        cache = RowCache(tmp_path)
+        assert cache._read(path) is None, at
+        assert cache.notes == [
+            f"the kept rows {path.name} are made again: it is not as it was written"
+        ]
+    for content in (whole[:-1], whole + b"\0", whole[:31], whole * 2, b""):
+        path.write_bytes(content)
+        assert RowCache(tmp_path)._read(path) is None
+    path.write_bytes(whole)
+    assert same(RowCache(tmp_path).get(KEY, never), made)
+
+
+@pytest.mark.parametrize("what", ["folder", "pipe", "endless", "loop"])
+def test_what_is_no_file_in_an_entry_s_place_is_no_entry(tmp_path, what):
+    path = tmp_path / "rows" / f"{KEY}.arrow"
+    path.parent.mkdir()
+    if what == "folder":
+        path.mkdir()
+    elif what == "pipe":
+        os.mkfifo(path)
+    else:
+        path.symlink_to("/dev/zero" if what == "endless" else path)
+    cache = RowCache(tmp_path)
+    assert same(cache.get(KEY, rows), rows())
+    assert cache.told == "made"
+
+
+def test_other_readers_of_arrow_open_an_entry(tmp_path):
+    datasets = pytest.importorskip("datasets")
+    made = rows()
+    RowCache(tmp_path).get(KEY, lambda: made)
+    opened = datasets.Dataset.from_file(str(entry(tmp_path)))
+    assert opened["input_ids"][2] == made.input_ids[2].tolist()
 
 
 def _make_slowly(cache, journal, barrier):

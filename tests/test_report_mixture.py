@@ -9,13 +9,15 @@ from typing import Any
 
 import pytest
 
-from bench.grid import study
+from bench.errors import DataError
+from bench.grid import intact, study
 from bench.grid.store import Store
 from bench.records import Outcome
 from bench.report import folder as run_folder
 from bench.report import mixture, page, publish, results
 from bench.report.mixture import Origin
 from bench.run.outcomes import bare_record
+from tests.amended import amend
 from tests.fabricated_run import fabricate, printed
 
 HERE = {
@@ -128,21 +130,22 @@ def test_much_that_differs_is_counted() -> None:
     ]
 
 
+FIRST = {**HERE, "schema": 1}
+ELSEWHERE = {**FIRST, "machine": {**HERE["machine"], "cores": 64}}
+
+
 @pytest.fixture
 def run(tmp_path: Path) -> Path:
     """An invented run whose stages all name one provenance, as the runner leaves it."""
     fabricate(tmp_path / "smoke")
     (tmp_path / "smoke" / "provenance").mkdir()
-    for name, machine in (("here", HERE["machine"]), ("there", {**HERE["machine"], "cores": 64})):
-        content = {**HERE, "schema": 1, "machine": machine}
-        (tmp_path / "smoke" / "provenance" / f"{name}.json").write_text(json.dumps(content))
+    for content in (FIRST, ELSEWHERE):
+        name = f"{intact.name_of(content)}.json"
+        (tmp_path / "smoke" / "provenance" / name).write_text(json.dumps(content))
+    (tmp_path / "smoke" / "run.json").write_text(json.dumps(FIRST))
     for record in (tmp_path / "smoke").rglob("record.json"):
-        name_provenance(record, "here")
+        amend(record, provenance=intact.name_of(FIRST))
     return tmp_path / "smoke"
-
-
-def name_provenance(record: Path, name: str) -> None:
-    record.write_text(json.dumps({**json.loads(record.read_text()), "provenance": name}))
 
 
 def test_every_rendering_says_it_first(run: Path) -> None:
@@ -151,7 +154,8 @@ def test_every_rendering_says_it_first(run: Path) -> None:
     assert results.MIXED not in whole["notes"]
     moved = [f"cells/mt-fft-{size}/multi-task" for size in ("0.5m", "2m")]
     for owner in moved:
-        name_provenance(Store(run).path(owner, "train") / "record.json", "there")
+        there = intact.name_of(ELSEWHERE)
+        amend(Store(run).path(owner, "train") / "record.json", provenance=there)
     report = publish.publish(run, loaded)
     line = "Mixed provenance: hardware of 2 of 54 stages (cores: 2 | 64)"
     assert report.lead[0].startswith(line)
@@ -166,3 +170,16 @@ def test_every_rendering_says_it_first(run: Path) -> None:
     assert stored["notes"][results.MIXED] == report.lead[0]
     (costs,) = [section for section in report.sections if section.title == "Costs"]
     assert mixture.TIMES in costs.text, "seconds stand there"
+
+
+def test_an_altered_provenance_is_not_reported(run: Path) -> None:
+    loaded = study.load("smoke")
+    path = run / "provenance" / f"{intact.name_of(ELSEWHERE)}.json"
+    whole = path.read_text()
+    path.write_text(whole.replace("64", "65"))
+    with pytest.raises(DataError, match="its content is not what it is named after"):
+        run_folder.read(run, loaded)
+    path.write_text(whole)
+    (run / "run.json").write_text(json.dumps({**FIRST, "machine": {"cpu": "a better one"}}))
+    with pytest.raises(DataError, match=r"run\.json: is none of those in provenance/"):
+        run_folder.read(run, loaded)

@@ -17,6 +17,7 @@ from bench import cli
 from bench.data import problems
 from bench.errors import DataError
 from bench.report import audits, folder, page, publish, reanalysis, terminal
+from tests.amended import seal_again
 from tests.fabricated_run import SMOKE, fabricate
 
 ROW = (
@@ -206,6 +207,7 @@ def test_a_run_of_the_kit_is_audited_too(tmp_path):
     table = path / "embedded.generation-python.csv"
     lines = table.read_text().splitlines()
     table.write_text("\n".join([*lines[:5], *lines[6:]]) + "\n")
+    seal_again(path)
     report = publish.publish(tmp_path, SMOKE)
     [section] = [section for section in report.sections if section.title == audits.TITLE]
     assert "misaligned pairs (2)" in section.text[0]
@@ -227,6 +229,7 @@ def test_outputs_of_a_run_are_audited_where_they_are_left(tmp_path):
         for problem in asked
     ]
     (stage / audits.GENERATIONS).write_text("\n".join(map(json.dumps, lines)))
+    seal_again(stage)
     run = folder.read(tmp_path, SMOKE)
     found = audits.of_run(run, folder.tables(run)).findings
     lost = [one for one in found if one.audit == "lost prefixes"]

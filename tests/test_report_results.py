@@ -13,6 +13,7 @@ from bench.grid.plan import of_base
 from bench.records import METHODS, Track
 from bench.report import folder as run_folder
 from bench.report import results
+from tests.amended import amend, seal_again
 from tests.fabricated_run import PROBLEMS, PROVENANCE, SMOKE, fabricate
 
 NULLABLE = [float, int, type(None)]
@@ -166,9 +167,8 @@ def test_a_cell_that_ran_out_of_memory_stays_in_the_grid(content):
 def test_the_seconds_of_continued_work_are_said_to_be_a_part(folder, tmp_path):
     copy = shutil.copytree(folder, tmp_path / "run")
     path = copy / "cells" / "mt-qlora-2m" / "multi-task" / "train" / "record.json"
-    record = json.loads(path.read_text())
-    record["details"]["resumed"] = True
-    path.write_text(json.dumps(record))
+    details = json.loads(path.read_text())["details"]
+    amend(path, details={**details, "resumed": True})
     notes = results.results(run_folder.read(copy, SMOKE))["notes"]
     assert notes["cpu_s"].startswith("1 of ")
     assert "last attempt alone" in notes["cpu_s"]
@@ -186,11 +186,9 @@ def test_what_the_size_of_a_batch_changes_is_told(folder, tmp_path, differing, t
     copy = shutil.copytree(folder, tmp_path / "run")
     for cell, count in zip(("mt-qlora-2m", "mt-qlora-6m"), differing, strict=True):
         path = copy / "cells" / cell / "multi-task" / "generate" / "record.json"
-        record = json.loads(path.read_text())
         first = 9 - count if count else None
         effect = {"checked": 16, "differing": count, "first_token": first}
-        record["details"]["batch_effect"] = effect
-        path.write_text(json.dumps(record))
+        amend(path, details={"batch_effect": effect})
     content = results.results(run_folder.read(copy, SMOKE))
     assert told in content["notes"][results.BATCH_EFFECT]
 
@@ -239,7 +237,40 @@ def test_a_broken_scores_file_is_named(folder, tmp_path, spoilt):
     copy = shutil.copytree(folder, tmp_path / "run")
     path = copy / "cells" / "mt-qlora-2m" / "multi-task" / "score" / spoilt
     path.write_text('{"metrics": ' if spoilt.endswith("json") else 'id,bleu\n"a')
+    seal_again(path.parent)
     with pytest.raises(DataError, match="mt-qlora-2m") as error:
         run_folder.tables(run_folder.read(copy, SMOKE))
     assert spoilt in error.value.problem
     assert "give the same command again" in error.value.hint
+
+
+@pytest.mark.parametrize(
+    ("name", "content", "told"),
+    [
+        ("score/scores.json", '{"metrics": {"generation/python/pass@1": 1.0}}', "not the recorded"),
+        ("score/embedded.generation-java.csv", "id,pass@1\na,1.0\n", "not the recorded one"),
+        ("score/embedded.generation-java.csv", None, "is missing"),
+        ("score/other.generation-java.csv", "id,pass@1\na,1.0\n", "not in the stage's record"),
+        ("generate/generations.jsonl", "{}", "is not in the stage's record"),
+        ("train/record.json", '{"wall_s": 1}', "is missing or damaged, or was altered"),
+    ],
+)
+def test_what_was_altered_is_not_reported(folder, tmp_path, name, content, told):
+    copy = shutil.copytree(folder, tmp_path / "run")
+    path = copy / "cells" / "mt-qlora-2m" / "multi-task" / name
+    if content is None:
+        path.unlink()
+    else:
+        path.write_text(content)
+    with pytest.raises(DataError, match=told) as error:
+        run_folder.read(copy, SMOKE)
+    assert str(path) in error.value.problem
+    assert error.value.hint.startswith(f"delete {path.parent} and give the run's command again")
+
+
+def test_scores_of_another_training_than_the_stored_one_are_not_reported(folder, tmp_path):
+    copy = shutil.copytree(folder, tmp_path / "run")
+    model = copy / "cells" / "mt-qlora-2m" / "multi-task"
+    amend(model / "generate" / "record.json", details={"built_on": {"train": "0" * 64}})
+    with pytest.raises(DataError, match="generate: train was made anew since, and differs"):
+        run_folder.read(copy, SMOKE)

@@ -17,6 +17,7 @@ from bench.records import Outcome
 from bench.run import earlier
 from bench.run.outcomes import bare_record
 from tests import fabricated_run
+from tests.amended import amend
 
 SMOKE = study.load("smoke")
 MODEL = "cells/mt-qlora-2m/multi-task"
@@ -164,9 +165,7 @@ def test_a_damaged_file_in_an_archive_takes_nothing(before, results):
 
 def test_a_record_cannot_name_files_elsewhere(before, results):
     record = before / MODEL / "score" / "record.json"
-    content = json.loads(record.read_text())
-    content["files"]["../../../../../../etc/passwd"] = "0" * 64
-    record.write_text(json.dumps(content))
+    amend(record, files={"../../../../../../etc/passwd": "0" * 64})
     with pytest.raises(DataError, match="leads out of its stage"):
         take(before, results)
 
@@ -296,7 +295,7 @@ def test_the_provenance_that_the_stages_name_comes_with_them(before, results):
     file = before / "provenance" / f"{name}.json"
     file.write_text(json.dumps({**told, "time": "2024"}))
     record = before / MODEL / "score" / "record.json"
-    record.write_text(json.dumps({**json.loads(record.read_text()), "provenance": name}))
+    amend(record, provenance=name)
     (results.folder).mkdir(parents=True)
     (results.folder / "run.json").write_text('{"mine": 1}')
     take(before, results)
@@ -307,7 +306,7 @@ def test_the_provenance_that_the_stages_name_comes_with_them(before, results):
 @pytest.mark.parametrize("how", ["missing", "changed"])
 def test_a_provenance_that_is_not_the_named_one_is_told(before, results, how):
     record = before / MODEL / "score" / "record.json"
-    record.write_text(json.dumps({**json.loads(record.read_text()), "provenance": "abc"}))
+    amend(record, provenance="abc")
     (before / "provenance").mkdir()
     if how == "changed":
         (before / "provenance" / "abc.json").write_text("{}")

@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 
-from bench.grid import study
+from bench.grid import intact, study
 from bench.records import Outcome
 from bench.run import provenance, software
 from bench.run.outcomes import bare_record
@@ -100,7 +100,7 @@ def test_each_invocation_that_differs_has_a_file_of_its_own(tmp_path: Path) -> N
     kept = {path.stem: json.loads(path.read_text()) for path in tmp_path.glob("provenance/*.json")}
     assert sorted(one["command"][-1] for one in kept.values()) == ["mt-*", "run"]
     assert kept[name] == first, "the first of its kind is kept"
-    assert all(provenance.name_of(content) == one for one, content in kept.items())
+    assert all(intact.name_of(content) == one for one, content in kept.items())
     assert provenance.read(tmp_path) == other, "run.json is the last one"
     stored = study.Study.model_validate_json((tmp_path / "study.json").read_bytes())
     assert stored == smoke

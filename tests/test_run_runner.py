@@ -7,6 +7,7 @@ import hashlib
 import json
 import os
 import platform
+import shutil
 import signal
 import subprocess
 import sys
@@ -18,13 +19,14 @@ from typing import Any
 import pytest
 
 from bench.errors import BenchError, MachineError
-from bench.grid import keys, store, study
+from bench.grid import intact, keys, store, study
 from bench.grid.plan import PlannedStage, plan
 from bench.grid.store import DiskError, State, Store
 from bench.records import Outcome
 from bench.run.local import Local
 from bench.run.runner import Event, Summary, run
 from bench.run.slots import Slots
+from tests.amended import seal_again
 
 TESTS = Path(__file__).parent
 FUNCTIONS = dict.fromkeys(keys.ENTRIES, "fake_stages:stage")
@@ -121,6 +123,7 @@ def test_every_stage_runs_once_after_what_it_needs(smoke: study.Study, results: 
         "inputs": ["base", "generate", "train"],
         "slot": {"gpus": [], "threads": 1},
         "device": "cpu",
+        "built_on": {"generate": intact.digest(done.summary.records[f"{CELL}/generate"])},
     }
     assert set(record.files) == {"output.txt", "log.txt"}
     assert record.tokens is not None
@@ -167,6 +170,41 @@ def test_only_a_deleted_cell_runs_again(smoke: study.Study, results: Store) -> N
     owner = "cells/mt-fft-0.5m/multi-task"
     assert again.summary.executed == (f"{owner}/train", f"{owner}/generate", f"{owner}/score")
     assert outputs(results) == first
+
+
+def test_what_was_altered_is_not_built_on_and_alone_made_anew(
+    smoke: study.Study, results: Store
+) -> None:
+    execute(smoke, results, cells=("mt-qlora-*",))
+    first = outputs(results)
+    weights = results.path(CELL, "train") / "output.txt"
+    weights.write_text("other weights")
+    shutil.rmtree(results.path(CELL, "generate"))
+    again = execute(smoke, results, cells=("mt-qlora-*",))
+    record = again.summary.records[f"{CELL}/generate"]
+    assert record.outcome is Outcome.FAILED
+    assert record.reason == (
+        f"{weights}: its SHA-256 is not the recorded one — delete {weights.parent} and give the "
+        "run's command again: that stage alone is made anew"
+    )
+    shutil.rmtree(weights.parent)
+    assert execute(smoke, results, cells=("mt-qlora-*",)).summary.ok
+    assert outputs(results) == first
+
+
+def test_what_was_built_on_another_training_is_stale(smoke: study.Study, results: Store) -> None:
+    execute(smoke, results, cells=("mt-qlora-*",))
+    trained = results.path(CELL, "train")
+    (trained / "output.txt").write_text("not bit by bit the same, as on a GPU")
+    seal_again(trained)
+    states = {stage.id: stage for stage in planned(smoke, results, ("mt-qlora-*",))}
+    assert states[f"{CELL}/train"].state is State.DONE
+    assert states[f"{CELL}/generate"].state is State.STALE
+    assert states[f"{CELL}/generate"].why == ("the train that it was built on was made anew",)
+    again = execute(smoke, results, cells=("mt-qlora-*",))
+    assert again.summary.ok
+    assert f"{CELL}/generate" in again.summary.executed
+    assert f"{CELL}/train" not in again.summary.executed
 
 
 def test_one_cell_runs_with_its_base_only(smoke: study.Study, results: Store) -> None:

@@ -25,6 +25,7 @@ from bench.run import checkout, provenance, verify
 from bench.run.outcomes import bare_record
 from bench.run.slots import Slots
 from bench.run.verify import Verification
+from tests.amended import amend
 
 ROOT = Path(__file__).parent.parent
 WHOLE = study.load("smoke")
@@ -88,10 +89,6 @@ def check(folder: Path, **options: Any) -> Verification:
     return verify.verify(folder, ROOT, **options)
 
 
-def edit(path: Path, **changes: Any) -> None:
-    path.write_text(json.dumps({**json.loads(path.read_text()), **changes}))
-
-
 def test_a_whole_run_matches(whole: Path) -> None:
     found = check(whole)
     assert found.wrong == ()
@@ -107,7 +104,7 @@ def remake(path: Path, change: Callable[[dict[str, Any]], object]) -> None:
     content = json.loads((path / "key.json").read_bytes())
     change(content)
     (path / "key.json").write_bytes(keys.canonical_json(content))
-    edit(path / "record.json", key=hashlib.sha256(keys.canonical_json(content)).hexdigest())
+    amend(path / "record.json", key=hashlib.sha256(keys.canonical_json(content)).hexdigest())
 
 
 #: What is done to the stage's folder, then where it is found and what is said of it.
@@ -130,32 +127,32 @@ DAMAGE: dict[str, tuple[Callable[[Path], object], str, str]] = {
     "truncated record": (
         lambda stage: (stage / "record.json").write_bytes(b'{"key": "'),
         TRAIN,
-        "record.json is missing, truncated or of another version",
+        "record.json is missing, truncated, altered or of another version",
     ),
     "no record": (lambda stage: (stage / "record.json").unlink(), TRAIN, "record.json is missing"),
     "no ingredients": (lambda stage: (stage / "key.json").unlink(), TRAIN, "key.json is missing"),
     "other ingredients": (
-        lambda stage: edit(stage / "key.json", recipe=7),
+        lambda stage: amend(stage / "key.json", recipe=7),
         TRAIN,
         "key.json is not what the record's key is the SHA-256 of",
     ),
     "another stage's": (
-        lambda stage: edit(stage / "record.json", stage="score"),
+        lambda stage: amend(stage / "record.json", stage="score"),
         TRAIN,
         "record.json is of a stage score",
     ),
     "not ok": (
-        lambda stage: edit(stage / "record.json", outcome="oom"),
+        lambda stage: amend(stage / "record.json", outcome="oom"),
         TRAIN,
         "record.json is of a stage train that ended as oom",
     ),
     "outside": (
-        lambda stage: edit(stage / "record.json", files={"../../x": "0" * 64}),
+        lambda stage: amend(stage / "record.json", files={"../../x": "0" * 64}),
         f"{TRAIN}/../../x",
         "lies outside the stage's folder",
     ),
     "no provenance": (
-        lambda stage: edit(stage / "record.json", provenance="0" * 12),
+        lambda stage: amend(stage / "record.json", provenance="0" * 12),
         TRAIN,
         "provenance/000000000000.json, which is not here",
     ),
@@ -263,7 +260,7 @@ def test_what_is_not_here_is_not_checked_and_says_why(run: Path) -> None:
     shutil.rmtree(run / TRAIN)
     data = {"public/file.jsonl": "0" * 64, "hub/maker/set/data.parquet": "0" * 64}
     remake(run / "bases/2m/score", lambda made: made["data"].update(data))
-    edit(run / "bases/2m/score/record.json", provenance=None)
+    amend(run / "bases/2m/score/record.json", provenance=None)
     found = check(run)
     assert found.wrong == ()
     told = {one.where: one.what for one in found.unchecked}
@@ -298,7 +295,7 @@ def test_a_changed_study_is_told_option_by_option(run: Path) -> None:
 def test_a_study_that_is_not_in_the_checkout_is_asked_for(run: Path) -> None:
     own = SMOKE.model_copy(update={"name": "mine"})
     (run / "study.json").write_bytes(keys.canonical_json(study.canonical(own)))
-    edit(run / "run.json", study_sha256=keys.digest(study.canonical(own)))
+    amend(run / "run.json", study_sha256=keys.digest(study.canonical(own)))
     (told,) = check(run).unchecked
     assert told.where == "study.json"
     assert "--study FILE" in told.what

@@ -10,7 +10,7 @@ import functools
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from bench.grid import changes, keys
+from bench.grid import changes, intact, keys
 from bench.grid.keys import Ingredients
 from bench.grid.store import State, Store
 from bench.grid.study import Study, TinyBase
@@ -97,6 +97,8 @@ class _Planner:
             made = keys.made_of(stage, config, tasks, self._ingredients, upstream)
             after = next(iter(stages[stages.index(stage) + 1 :]), None)
             key, state, made, why = self._standing(owner, stage, made, after)
+            if state is State.DONE and (anew := self._made_anew(owner, stage, size)):
+                state, why = State.STALE, (f"the {anew} that it was built on was made anew",)
             planned = PlannedStage(
                 owner,
                 cell.id if cell else None,
@@ -139,6 +141,18 @@ class _Planner:
             return key, State.DONE if record else State.MISSING, made, ()
         was = self._store.made_of(owner, stage)
         return record.key, State.ADOPTED, was or b"", changes.why(was, made)
+
+    def _made_anew(self, owner: str, stage: str, size: str) -> str | None:
+        """The stage before one that has been made again since, and not as it was."""
+        record = self._store.whole(owner, stage)
+        if record is None or comes_before(stage, self._start):
+            return None
+        earlier = {}
+        for name in intact.TAKEN[stage]:
+            found = self._store.whole(f"bases/{size}" if name == BASE else owner, name)
+            if found is not None:
+                earlier[name] = found
+        return intact.made_anew(record, earlier)
 
 
 def of_base(study: Study) -> tuple[str, ...]:

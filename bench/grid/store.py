@@ -13,6 +13,7 @@ import errno
 import fcntl
 import hashlib
 import itertools
+import json
 import os
 import shutil
 import time
@@ -23,6 +24,7 @@ from pathlib import Path
 import pydantic
 
 from bench.errors import BenchError, MachineError
+from bench.grid import keys
 from bench.records import SCHEMA, Outcome, StageRecord
 
 RECORD = "record.json"
@@ -37,6 +39,8 @@ MARKDOWN, HTML = "report.md", "report.html"
 #: What a stage's key is the SHA-256 of, see ``bench.grid.keys``.
 MADE_OF = "key.json"
 _KEY = "key.txt"
+#: Of a record, the SHA-256 of the rest of it.
+_SELF = "sha256"
 _LOCK = ".lock"
 _LOCK_WAIT_S = 5.0
 
@@ -115,17 +119,26 @@ def write_atomic(path: Path, content: bytes) -> None:
 
 
 def read_record(folder: Path) -> StageRecord | None:
-    """The record in a stage's folder; None where it is absent, truncated or foreign."""
+    """The record in a stage's folder; None where it is absent, damaged, altered or foreign.
+
+    It carries the SHA-256 of its own content; those of older kits do not.
+    """
     try:
-        record = _ADAPTER.validate_json((folder / RECORD).read_bytes())
-    except (OSError, pydantic.ValidationError):
+        content = json.loads((folder / RECORD).read_bytes())
+        sha256 = content.pop(_SELF) if _SELF in content else None
+        if sha256 is not None and sha256 != keys.digest(content):
+            return None
+        record = _ADAPTER.validate_python(content)
+    except (OSError, ValueError, TypeError, AttributeError, RecursionError):
         return None
     return record if record.schema == SCHEMA else None
 
 
 def write_record(work: Path, record: StageRecord) -> None:
     """Write a record as it is, for a stage that did not succeed."""
-    write_atomic(work / RECORD, _ADAPTER.dump_json(record, indent=1))
+    content = json.loads(_ADAPTER.dump_json(record))
+    content[_SELF] = keys.digest(content)
+    write_atomic(work / RECORD, json.dumps(content, indent=1, ensure_ascii=False).encode())
 
 
 def seal(work: Path, record: StageRecord) -> StageRecord:

@@ -18,11 +18,10 @@ from bench.grid.study import Study
 from bench.records import TRANSLATION, Sample, Track
 from bench.report import document
 from bench.report.document import Cell, Column, Group, Section, Table
-from bench.report.folder import Run, owner
+from bench.report.folder import GENERATIONS, Run, owner
 from bench.report.labels import number
 
 TITLE = "Audits"
-GENERATIONS = "generations.jsonl"
 #: Corpora of gigabytes: of these only some tasks are compared with the test problems.
 _LARGE = {"codexglue-full": (TRANSLATION,)}
 

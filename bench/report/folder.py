@@ -12,12 +12,17 @@ from typing import Any
 import pandas as pd
 
 from bench.errors import DataError
-from bench.grid import changes
-from bench.grid.plan import SCORE, beside, of_base, of_model
-from bench.grid.store import PROVENANCES, RUN, Store
+from bench.grid import changes, intact
+from bench.grid.plan import GENERATE, SCORE, beside, of_base, of_model
+from bench.grid.store import PROVENANCES, RECORD, RUN, Store
 from bench.grid.study import Study, expand
 from bench.records import TRACKS, Cell, Outcome, StageRecord, Track
 from bench.report.mixture import Origin
+
+#: What a report reads of a stage that answered, and of one that scored.
+GENERATIONS, SCORES = "generations.jsonl", "scores.json"
+_AGAIN = "delete that stage's folder and give the same command again"
+_COPY = "copy it from where the run was made, or give the run's command again"
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
@@ -57,25 +62,62 @@ def read(folder: Path, study: Study, keys: Mapping[str, str] | None = None) -> R
     for name, stages in owners.items():
         for stage in stages:
             key = None if keys is None else keys.get(f"{name}/{stage}", "")
+            if (store.path(name, stage) / RECORD).exists():
+                intact.read(store.path(name, stage))
             record = store.record(name, stage, key)
             if record is not None:
                 records[name, stage] = record
         scored = records.get((name, SCORE))
         if scored is not None and scored.outcome is Outcome.OK:
             score_folders[name] = store.path(name, SCORE)
-            scores = _read_json(score_folders[name] / "scores.json")
+            _check(store, name, records)
+            scores = _read_json(score_folders[name] / SCORES)
             metrics[name] = scores.get("metrics", {})
             notes[name] = scores.get("notes", {})
-    path = folder / RUN
-    provenance = _read_json(path) if path.is_file() else {}
-    origins = tuple(_origins(store, records))
+    kept = _provenances(folder)
+    provenance = _read_json(folder / RUN, _COPY) if (folder / RUN).is_file() else {}
+    if kept and not any(intact.same_invocation(provenance, one) for one in kept.values()):
+        raise DataError(f"{folder / RUN}: is none of those in {PROVENANCES}/", hint=_COPY)
+    origins = tuple(_origins(store, records, kept))
     return Run(study, cells, provenance, records, metrics, notes, score_folders, origins)
 
 
-def _origins(store: Store, records: Mapping[tuple[str, str], StageRecord]) -> Iterator[Origin]:
+def _check(store: Store, name: str, records: Mapping[tuple[str, str], StageRecord]) -> None:
+    """Raise for scores, tables or generations of an owner that were altered since."""
+    folder, record = store.path(name, SCORE), records[name, SCORE]
+    tables = {one for one in record.files if one.endswith(".csv")}
+    tables |= {path.name for path in folder.glob("*.csv") if not intact.is_litter(path.name)}
+    intact.require(folder, record, [SCORES, *sorted(tables)])
+    mine = {stage: one for (other, stage), one in records.items() if other == name}
+    generated = store.path(name, GENERATE)
+    if GENERATE in mine and (generated / GENERATIONS).exists():  # what is kept may lack them
+        intact.require(generated, mine[GENERATE], [GENERATIONS])
+    done = {stage: one for stage, one in mine.items() if one.outcome is Outcome.OK}
+    for stage, one in done.items():
+        if (anew := intact.made_anew(one, done)) is not None:
+            raise DataError(
+                f"{store.path(name, stage)}: {anew} was made anew since, and differs",
+                hint=intact.AGAIN.format(folder=store.path(name, stage)),
+            )
+
+
+def _provenances(folder: Path) -> dict[str, dict[str, Any]]:
+    """What each invocation was made of, by its name, which is its digest."""
+    kept = {}
+    for path in sorted((folder / PROVENANCES).glob("*.json")):
+        if not intact.is_litter(path.name):
+            kept[path.stem] = _read_json(path, _COPY)
+            if intact.name_of(kept[path.stem]) != path.stem:
+                raise DataError(f"{path}: its content is not what it is named after", hint=_COPY)
+    return kept
+
+
+def _origins(
+    store: Store,
+    records: Mapping[tuple[str, str], StageRecord],
+    kept: Mapping[str, Mapping[str, Any]],
+) -> Iterator[Origin]:
     """Where each stage comes from, as far as it was kept."""
-    folder = store.folder / PROVENANCES
-    kept = {path.stem: _read_json(path) for path in sorted(folder.glob("*.json"))}
     for (name, stage), record in records.items():
         made_of = changes.read(store.made_of(name, stage)) or {}
         yield Origin(record, made_of, kept.get(record.provenance or "", {}))
@@ -86,15 +128,13 @@ def owner(cell: Cell, model: str) -> str:
     return f"cells/{cell.id}/{model}"
 
 
-def _read_json(path: Path) -> dict[str, Any]:
+def _read_json(path: Path, hint: str = _AGAIN) -> dict[str, Any]:
     try:
         content = json.loads(path.read_text(encoding="utf-8"))
     except (OSError, ValueError) as error:
-        raise DataError(
-            f"{path}: {error}", hint="delete that stage's folder and give the same command again"
-        ) from None
+        raise DataError(f"{path}: {error}", hint=hint) from None
     if not isinstance(content, dict):
-        raise DataError(f"{path}: not a JSON object", hint="delete that stage's folder")
+        raise DataError(f"{path}: not a JSON object", hint=hint)
     return content
 
 
@@ -120,6 +160,4 @@ def _read_table(path: Path) -> pd.DataFrame:
             path, dtype={"id": "str", "part": "str"}, keep_default_na=False, na_values=[""]
         )
     except (OSError, ValueError) as error:
-        raise DataError(
-            f"{path}: {error}", hint="delete that stage's folder and give the same command again"
-        ) from None
+        raise DataError(f"{path}: {error}", hint=_AGAIN) from None

@@ -23,7 +23,7 @@ import pydantic
 
 from bench import interruption
 from bench.errors import BenchError
-from bench.grid import store
+from bench.grid import intact, store
 from bench.interruption import Stopped
 from bench.measure import Meter, device_name
 from bench.records import Outcome, Phase, StageRecord
@@ -51,7 +51,10 @@ TASK = pydantic.TypeAdapter(Task)
 
 
 def run_stage(task: Task, emit: Emit) -> None:
-    """Execute a stage and leave its record in the work folder; never raises."""
+    """Execute a stage and leave its record in the work folder; never raises.
+
+    What it is built on is hashed first, and ends it where that is not what was recorded.
+    """
     signal.signal(signal.SIGTERM, _stop)
     # What a stage forks ends at once: it could be asked just before it blocks, and never look.
     os.register_at_fork(after_in_child=lambda: signal.signal(signal.SIGTERM, signal.SIG_DFL))
@@ -61,7 +64,11 @@ def run_stage(task: Task, emit: Emit) -> None:
         with store.writing(task.work):
             _redirect(task.work / store.LOG)
             with meter:
+                built_on = intact.taken(task.job.stage, task.job.inputs)
                 result = _function(task)(task.job, task.work, meter, _progress(task, emit))
+            if built_on:
+                details = {**result.details, intact.BUILT_ON: built_on}
+                result = dataclasses.replace(result, details=details)
             store.seal(task.work, _record(task, meter, Outcome.OK, None, result))
     except BaseException as error:  # noqa: BLE001 - the boundary: see the module's docstring
         signal.signal(signal.SIGTERM, signal.SIG_IGN)

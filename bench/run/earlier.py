@@ -12,13 +12,12 @@ import dataclasses
 import hashlib
 import json
 import os
-import re
 import shutil
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path, PurePosixPath
 
 from bench.errors import DataError
-from bench.grid import changes, keys, store
+from bench.grid import changes, intact, store
 from bench.grid.store import PROVENANCES, RUN, STUDY, Store, writing
 from bench.grid.study import Study
 from bench.records import Cell, Outcome, StageRecord
@@ -185,12 +184,11 @@ def _provenances(root: Path, records: Sequence[StageRecord], path: Path) -> dict
     for name in dict.fromkeys(filter(None, (record.provenance for record in records))):
         file = root / PROVENANCES / f"{name}.json"
         try:
-            files[f"{PROVENANCES}/{name}.json"] = file.read_bytes()
-            content = json.loads(files[f"{PROVENANCES}/{name}.json"])
-            told = {key: value for key, value in content.items() if key != "time"}
+            files[f"{PROVENANCES}/{name}.json"] = content = file.read_bytes()
+            same = intact.name_of(json.loads(content)) == name
         except (OSError, ValueError, AttributeError):
-            told = {}
-        if not re.fullmatch(r"[0-9a-f]+", name) or keys.digest(told)[: len(name)] != name:
+            same = False
+        if not same:
             where = f"{path}: {PROVENANCES}/{name}.json"
             raise DataError(f"{where}: missing or changed, though a stage names it", hint=_AGAIN)
     for name in (RUN, STUDY):

@@ -20,16 +20,13 @@ from pathlib import Path
 from typing import Any
 
 from bench.gpus import gpu_visible
-from bench.grid import keys, store
+from bench.grid import intact, keys, store
 from bench.grid.store import PROVENANCES, RUN
 from bench.grid.study import HubBase, Study, canonical
 from bench.records import SCHEMA, StageRecord
 from bench.run import gpuprobe, software
 from bench.run.slots import Slots
 from bench.train import arithmetic
-
-#: How many hexadecimal digits of its digest name a provenance.
-_DIGITS = 12
 
 
 def collect(
@@ -73,18 +70,13 @@ def collect(
     }
 
 
-def name_of(provenance: Mapping[str, Any]) -> str:
-    """The name of a provenance: the digest of all of it but its time."""
-    return keys.digest({k: v for k, v in provenance.items() if k != "time"})[:_DIGITS]
-
-
 def write(folder: Path, provenance: Mapping[str, Any], study: Study) -> str:
     """Write what an invocation is made of into a run's folder; the name for its records.
 
     Raises:
         DiskError: the folder cannot be written.
     """
-    name = name_of(provenance)
+    name = intact.name_of(provenance)
     each = folder / PROVENANCES / f"{name}.json"
     with store.writing(folder):
         each.parent.mkdir(parents=True, exist_ok=True)

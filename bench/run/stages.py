@@ -39,6 +39,7 @@ ANSWERS = "answers.jsonl"
 
 def base(job: Job, work: Path, meter: Meter, progress: Progress) -> StageResult:
     """Make the size's base model: ``work/model``, or the hub's own folder if it is one."""
+    from bench.run import keptbases
     from bench.train import bases
 
     model = job.study.base(job.size)
@@ -47,6 +48,12 @@ def base(job: Job, work: Path, meter: Meter, progress: Progress) -> StageResult:
         if model.kind == "tiny" and not bases.is_made(model, job.study.seed, cache):
             cache = _writable(cache, work)
         folder = bases.base_folder(model, job.study.seed, cache, progress, mirror=_mirror(job))
+        if model.kind == "tiny" and not keptbases.is_whole(folder):
+            print(f"{folder} is not as it was made, and is made again")
+            keptbases.forget(folder)
+            cache = _writable(cache, work)
+            folder = bases.base_folder(model, job.study.seed, cache, progress)
+            keptbases.is_whole(folder)  # notes how it is
     if model.kind == "tiny":
         shutil.rmtree(work / MODEL, ignore_errors=True)  # half a copy, of a run that was killed
         shutil.copytree(folder, work / MODEL)

@@ -9,25 +9,23 @@ from __future__ import annotations
 
 import dataclasses
 import json
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
 import pydantic
 
-from bench.data.sources import sha256_of
 from bench.errors import BenchError
-from bench.grid import keys, store
+from bench.grid import intact, keys, store
 from bench.grid.store import MADE_OF, PROVENANCES, RECORD, RUN, STUDY, Store
 from bench.grid.study import Study
-from bench.records import Outcome, StageRecord
-from bench.run import checkout, provenance
+from bench.records import Outcome
+from bench.run import checkout
 from bench.run.findings import Finding, Stored, grouped, unchecked
 
 #: What stands in a run folder beside the stages.
 _KNOWN = {RUN, PROVENANCES, STUDY, store.RESULTS, store.STATISTICS, store.CLAIMS}
 _KNOWN |= {store.MARKDOWN, store.HTML, "bases", "cells", ".lock"}
-_AGAIN = "delete {folder} and give the run's command again: that stage alone is made anew"
 _ELSEWHERE = "move it elsewhere"
 
 
@@ -73,7 +71,12 @@ def verify(
             files += len(stored.record.files)
             size += sum(_bytes(stored.folder / name) for name in stored.record.files)
     own = _own_study(folder)
-    found += [*_built_on(stages), *_provenances(folder, stages), *_study(folder, own)]
+    found += [
+        *_built_on(stages),
+        *_taken(stages),
+        *_provenances(folder, stages),
+        *_study(folder, own),
+    ]
     found += checkout.compare(stages, folder, root, own, study, mirror)
     wrong = grouped([one for one in found if one.next is not None])
     return Verification(
@@ -107,7 +110,7 @@ def _stages(run: Store) -> Iterator[Stored]:
 def _stage(stored: Stored) -> Iterator[Finding]:
     """One stage's folder against its record."""
     where, folder, record = stored.id, stored.folder, stored.record
-    again = _AGAIN.format(folder=folder)
+    again = intact.AGAIN.format(folder=folder)
     if folder.name.endswith((".partial", ".replaced")):
         yield unchecked(where, "work that failed or was stopped; the next run takes it up")
         return
@@ -115,7 +118,8 @@ def _stage(stored: Stored) -> Iterator[Finding]:
         yield Finding(where, "is no stage of a run", _ELSEWHERE)
         return
     if record is None:
-        yield Finding(where, f"{RECORD} is missing, truncated or of another version", again)
+        told = f"{RECORD} is missing, truncated, altered or of another version"
+        yield Finding(where, told, again)
         return
     if record.stage != folder.name or record.outcome is not Outcome.OK:
         told = f"{RECORD} is of a stage {record.stage} that ended as {record.outcome}"
@@ -124,28 +128,13 @@ def _stage(stored: Stored) -> Iterator[Finding]:
         yield Finding(where, f"{MADE_OF} is missing: nothing says what its key is made of", again)
     elif stored.ingredients is None:
         yield Finding(where, f"{MADE_OF} is not what the record's key is the SHA-256 of", again)
-    yield from _files(where, folder, record, again)
-
-
-def _files(where: str, folder: Path, record: StageRecord, again: str) -> Iterator[Finding]:
-    """Every file against its SHA-256 in the record, and those that the record does not know."""
-    for name, sha256 in record.files.items():
-        path = folder / name
-        if not path.resolve().is_relative_to(folder.resolve()):
-            yield Finding(f"{where}/{name}", "lies outside the stage's folder", again)
-            continue
-        if not path.is_file():
-            yield Finding(f"{where}/{name}", "is missing", again)
-        elif sha256_of(path) != sha256:
-            yield Finding(f"{where}/{name}", "its SHA-256 is not the recorded one", again)
-    for path in sorted(folder.rglob("*")):
-        name = path.relative_to(folder).as_posix()
-        if not path.is_dir() and name not in (RECORD, MADE_OF) and name not in record.files:
-            yield Finding(f"{where}/{name}", "is not in the stage's record", _ELSEWHERE)
+    for name, told in intact.wrong(folder, record):
+        unknown = name not in record.files
+        yield Finding(f"{where}/{name}", told, _ELSEWHERE if unknown else again)
 
 
 def _built_on(stages: Sequence[Stored]) -> Iterator[Finding]:
-    """Each stage's upstream keys against the records of the stages that they name."""
+    """What each stage says it was made from, against the stages that lie there."""
     present = {(stored.owner, stored.stage): stored.key for stored in stages}
     bases = {key for (_, stage), key in present.items() if stage == "base"}
     for stored in stages:
@@ -160,42 +149,50 @@ def _built_on(stages: Sequence[Stored]) -> Iterator[Finding]:
                 yield Finding(
                     stored.id,
                     f"it was made from another {name} than the one that lies beside it",
-                    _AGAIN.format(folder=stored.folder),
+                    intact.AGAIN.format(folder=stored.folder),
                 )
+
+
+def _taken(stages: Sequence[Stored]) -> Iterator[Finding]:
+    """The digests of what each stage was built on, against what lies there now."""
+    present = {(one.owner, one.stage): one.record for one in stages if one.record}
+    for (owner, stage), record in present.items():
+        earlier = {
+            name: present[owner, name] for name in intact.TAKEN[stage] if (owner, name) in present
+        }
+        anew = intact.made_anew(record, earlier)
+        if anew is not None:
+            yield Finding(
+                f"{owner}/{stage}",
+                f"the {anew} beside it holds other files than those that it was built on",
+                intact.AGAIN.format(folder=f"{owner}/{stage}"),
+            )
 
 
 def _provenances(folder: Path, stages: Sequence[Stored]) -> Iterator[Finding]:
     """The provenance that each record names, by its digest, and that of the last command."""
     elsewhere = "copy it from where the run was made, or make the stages that name it anew"
-    names = set()
+    kept = {}
     for path in sorted((folder / PROVENANCES).glob("*")):
         content = _object(path)
-        if content is None or path.name != f"{provenance.name_of(content)}.json":
+        if content is None or path.name != f"{intact.name_of(content)}.json":
             told = "its content is not what its name is the digest of"
             yield Finding(f"{PROVENANCES}/{path.name}", told, elsewhere)
         else:
-            names.add(path.stem)
+            kept[path.stem] = content
     for stored in stages:
         name = stored.record.provenance if stored.record else None
         if name is None:
             yield unchecked(stored.id, "its record names no provenance")
-        elif name not in names:
+        elif name not in kept:
             told = f"its record names {PROVENANCES}/{name}.json, which is not here or not whole"
             yield Finding(stored.id, told, "copy that file from where the stage was made")
     last = _object(folder / RUN)
     last_one = f"put the last of {PROVENANCES}/*.json in its place"
     if last is None:
         yield Finding(RUN, "is missing or no JSON object", last_one)
-    elif names and _comparable(last) not in [
-        _comparable(_object(folder / PROVENANCES / f"{name}.json")) for name in names
-    ]:
+    elif kept and not any(intact.same_invocation(last, one) for one in kept.values()):
         yield Finding(RUN, f"is none of the files in {PROVENANCES}/", last_one)
-
-
-def _comparable(content: Mapping[str, Any] | None) -> dict[str, Any]:
-    """A provenance without its time, and without what stages add to ``run.json`` later."""
-    kept = content or {}
-    return {name: value for name, value in kept.items() if name not in ("time", "libraries")}
 
 
 def _object(path: Path) -> dict[str, Any] | None:

@@ -1,0 +1,43 @@
+"""Tiny bases kept in the cache, as they were made: whoever takes one up hashes it first."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import shutil
+from pathlib import Path
+
+from bench.data.sources import sha256_of
+from bench.grid.store import write_atomic
+
+
+def is_whole(folder: Path) -> bool:
+    """Whether a kept base is as it was when it was first taken up, which is noted beside it.
+
+    A cache that cannot be written keeps no note: then every base there counts as whole.
+    """
+    note = _note(folder)
+    found = {
+        path.relative_to(folder).as_posix(): sha256_of(path)
+        for path in sorted(folder.rglob("*"))
+        if path.is_file()
+    }
+    try:
+        return bool(json.loads(note.read_bytes()) == found)
+    except FileNotFoundError:
+        with contextlib.suppress(OSError):
+            write_atomic(note, json.dumps(found, indent=1).encode())
+        return True
+    except (OSError, ValueError, RecursionError):
+        return False
+
+
+def forget(folder: Path) -> None:
+    """Take a kept base away, as far as that is allowed here."""
+    shutil.rmtree(folder, ignore_errors=True)
+    with contextlib.suppress(OSError):
+        _note(folder).unlink(missing_ok=True)
+
+
+def _note(folder: Path) -> Path:
+    return folder.with_name(f"{folder.name}.sha256.json")
