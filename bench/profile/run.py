@@ -16,7 +16,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from bench.data.sources import ROOT
+from bench import places
 from bench.grid import store
 from bench.grid.study import Study, canonical
 from bench.profile.items import Item
@@ -100,7 +100,7 @@ def in_a_process(item: Item, study: Study, limit_s: float, cpu: bool) -> dict[st
         slot = Slot(() if cpu else (first,), len(os.sched_getaffinity(0)))
         try:
             done = subprocess.run(
-                [sys.executable, "-P", "-c", _MEASURE, str(ROOT), str(request), str(answer)],
+                [sys.executable, "-P", "-c", _MEASURE, str(places.CODE), str(request), str(answer)],
                 env={**os.environ, **local.environment(slot)},
                 stdin=subprocess.DEVNULL,
                 capture_output=True,

@@ -30,6 +30,8 @@ from bench.train import arithmetic
 
 #: How many hexadecimal digits of its digest name a provenance.
 _DIGITS = 12
+#: A file that every repository of the kit tracks.
+_TRACKED = "datasets/sources.tsv"
 
 
 def collect(
@@ -138,7 +140,13 @@ def models(study: Study) -> dict[str, str]:
 
 
 def git(root: Path) -> dict[str, Any] | None:
-    """The commit, and whether tracked files differ from it; None outside a checkout."""
+    """The commit, and whether tracked files differ from it; None outside a checkout.
+
+    A kit from an archive, or an installed one, may lie in somebody else's repository, whose
+    commit says nothing of it: one of the kit's own files has to be tracked.
+    """
+    if _output("git", "-C", str(root), "ls-files", "--error-unmatch", _TRACKED) is None:
+        return None
     commit = _output("git", "-C", str(root), "rev-parse", "--verify", "HEAD")
     if commit is None:
         return None
