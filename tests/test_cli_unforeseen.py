@@ -9,6 +9,7 @@ import pytest
 
 from bench import cli
 from bench.cli import study, unforeseen
+from bench.run import extras
 
 
 def failing(error):
@@ -63,16 +64,16 @@ def test_where_nothing_can_be_written_that_is_said(capsys, tmp_path, monkeypatch
 
 
 @pytest.mark.parametrize(
-    ("module", "told"),
+    ("module", "told", "exit_code"),
     [
-        ("torch", "pip install '.[train]'"),
-        ("rouge_score.rouge_scorer", "pip install '.[score]'"),
-        ("pynvml", "pip install '.[train]'"),
-        ("no_such_module", "install no_such_module, or use the kit's environment"),
+        ("torch", "pip install '.[train]'", 4),
+        ("rouge_score.rouge_scorer", "pip install '.[score]'", 4),
+        ("pynvml", "pip install '.[train]'", 4),
+        ("no_such_module", "install no_such_module, or use the kit's environment", 70),
     ],
 )
 def test_a_library_that_is_not_installed_is_told_by_its_extra(
-    capsys, tmp_path, monkeypatch, module, told
+    capsys, tmp_path, monkeypatch, module, told, exit_code
 ):
     requires = [
         "numpy>=2.4",
@@ -80,11 +81,13 @@ def test_a_library_that_is_not_installed_is_told_by_its_extra(
         "nvidia-ml-py>=12; extra == 'train'",
         'rouge-score>=0.1.2; extra == "score"',
     ]
-    monkeypatch.setattr(unforeseen.importlib.metadata, "requires", lambda _: requires)
+    monkeypatch.setattr(extras.importlib.metadata, "requires", lambda _: requires)
     error = ModuleNotFoundError(f"No module named {module!r}", name=module)
     monkeypatch.setattr(study, "choose", failing(error))
-    assert cli.main(["plan", "--results", str(tmp_path)]) == 70
-    assert told in capsys.readouterr().err
+    assert cli.main(["plan", "--results", str(tmp_path)]) == exit_code
+    printed = capsys.readouterr().err
+    assert told in printed
+    assert ("not foreseen" in printed) == bool([*tmp_path.iterdir()]) == (exit_code == 70)
 
 
 @pytest.mark.parametrize("encoding", ["ascii", "latin-1"])

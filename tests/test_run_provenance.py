@@ -62,15 +62,22 @@ def test_dirtiness_is_of_tracked_files_only(tmp_path: Path) -> None:
 
     assert provenance.git(tmp_path) is None
     run("init", "-q")
-    (tmp_path / "a").write_text("1")
-    run("add", "a")
+    tracked = tmp_path / "datasets" / "sources.tsv"
+    tracked.parent.mkdir()
+    tracked.write_text("1")
+    run("add", ".")
     run("commit", "-q", "-m", "one")
     (tmp_path / "reports").write_text("results")
     told = provenance.git(tmp_path)
     assert told is not None
     assert (len(told["commit"]), told["dirty"]) == (40, False)
-    (tmp_path / "a").write_text("2")
+    tracked.write_text("2")
     assert provenance.git(tmp_path) == {**told, "dirty": True}
+    # A kit that was unpacked in somebody else's repository has no commit of its own.
+    unpacked = tmp_path / "kit"
+    (unpacked / "datasets").mkdir(parents=True)
+    (unpacked / "datasets" / "sources.tsv").write_text("1")
+    assert provenance.git(unpacked) is None
 
 
 @pytest.mark.parametrize("content", ["", "{", "[]", '{"schema": 7}'])

@@ -13,6 +13,7 @@ from collections.abc import Sequence
 
 from rich.markup import escape
 
+from bench import places
 from bench.cli import unforeseen
 from bench.cli.console import err
 from bench.cli.options import parser as parser
@@ -32,9 +33,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     try:
         return int(options.command(options))
     except BenchError as error:
-        err.print(f"[bold red]error:[/] {escape(error.problem)}", soft_wrap=True)
-        err.print(f"  [bold]next:[/] {escape(error.hint)}", soft_wrap=True)
-        return error.exit_code
+        return _tell(error)
     except KeyboardInterrupt:
         err.print("interrupted: what is done is kept; the same command continues")
         return 130
@@ -42,7 +41,17 @@ def main(argv: Sequence[str] | None = None) -> int:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 141
     except Exception as error:  # noqa: BLE001 - no path ends in a traceback
+        if isinstance(error, ModuleNotFoundError) and (known := unforeseen.foreseen(error)):
+            return _tell(known)
         return unforeseen.tell(error, getattr(options, "results", None))
+
+
+def _tell(error: BenchError) -> int:
+    """Say what is wrong and what to do next; the exit code."""
+    hint = places.commands(error.hint)
+    err.print(f"[bold red]error:[/] {escape(error.problem)}", soft_wrap=True)
+    err.print(f"  [bold]next:[/] {escape(hint)}", soft_wrap=True)
+    return error.exit_code
 
 
 def _prepare_environment(*, offline: bool, environment: str | None) -> None:

@@ -8,6 +8,7 @@ from pathlib import Path
 
 from rich.table import Table
 
+from bench import places
 from bench.cli.console import err, out
 from bench.cli.livefetch import size
 from bench.containers import engine as engines
@@ -69,6 +70,7 @@ def declare_sources(parser: argparse._ActionsContainer) -> None:
 
 def build_images(options: argparse.Namespace) -> int:
     """Build what is missing; an image that comes out otherwise a second time makes it 1."""
+    places.require_checkout("images need")
     engine = engines.find()
     wanted, sources = _wanted(options), _sources(options)
     names = images.of(options.names or ["run", "score"], wanted)
@@ -110,6 +112,7 @@ def _again(engine: Engine, image: Image, wanted: Wanted) -> int:
 
 def fetch_images(options: argparse.Namespace) -> int:
     """Bring what the images are made of onto this machine, so that they build offline."""
+    places.require_checkout("images need")
     wanted = _wanted(options)
     names = images.of(["run", "score"], wanted)
     images.fetch(names, wanted, sources=_sources(options), offline=options.offline, progress=_say)
@@ -120,6 +123,7 @@ def fetch_images(options: argparse.Namespace) -> int:
 
 def refresh_locks(options: argparse.Namespace) -> int:
     """Resolve the locks anew."""
+    places.require_checkout("locks need")
     from bench.containers import locks
 
     locks.refresh(_say, options.uv)

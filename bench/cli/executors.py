@@ -12,6 +12,7 @@ from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import Any, Literal
 
+from bench import places
 from bench.containers import engine as engines
 from bench.containers import images
 from bench.containers.engine import Engine
@@ -135,7 +136,8 @@ def has_gpu() -> bool:
 
 
 def _engine() -> Engine:
-    """The engine, on a machine that the images' locks are for."""
+    """The engine, of a checkout on a machine that the images' locks are for."""
+    places.require_checkout("containers need")
     here = f"{sys.platform}-{platform.machine()}"
     if here != "linux-x86_64":
         raise MachineError(

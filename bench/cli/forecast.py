@@ -10,6 +10,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, Protocol
 
+from bench import places
 from bench.cli import liveplan
 from bench.cli.console import err
 from bench.containers.engine import Engine
@@ -193,7 +194,9 @@ def write_reference(store: Store) -> None:
 
     Raises:
         DataError: the run has no measured stage.
+        MachineError: the kit is an installed package.
     """
+    places.require_checkout("--write-reference needs")
     err.print(f"written: {recorded.write_reference(store.folder, REFERENCE)}", soft_wrap=True)
 
 

@@ -7,8 +7,8 @@ import math
 from pathlib import Path
 
 import bench
+from bench import places
 from bench.cli import building, executors, profiling, study, tools, verifying
-from bench.data.sources import ROOT
 from bench.records import TASKS
 from bench.run import gpuchoice
 from bench.run.job import CHECKPOINT_MINUTES
@@ -62,7 +62,7 @@ def _of_a_study() -> argparse.ArgumentParser:
     common.add_argument(
         "--results",
         type=Path,
-        default=ROOT / "reports",
+        default=places.reports(),
         metavar="DIR",
         help="where runs are kept (default: reports/)",
     )
@@ -129,7 +129,7 @@ def _declare_study(commands: argparse._SubParsersAction[argparse.ArgumentParser]
         "--readme",
         nargs="?",
         type=Path,
-        const=ROOT / "README.md",
+        const=places.ROOT / "README.md",
         metavar="FILE",
         help="put an excerpt between the markers of a document (default: the kit's README)",
     )
@@ -227,7 +227,7 @@ def _declare_verify(commands: argparse._SubParsersAction[argparse.ArgumentParser
     verify.add_argument(
         "--results",
         type=Path,
-        default=ROOT / "reports",
+        default=places.reports(),
         metavar="DIR",
         help="where runs are kept (default: reports/)",
     )

@@ -11,11 +11,11 @@ from typing import Any
 
 from rich.table import Table
 
+from bench import places
 from bench.cli.choice import choose
 from bench.cli.console import err, out
 from bench.costs import Shape
 from bench.data import architectures
-from bench.data.sources import ROOT
 from bench.errors import BenchError
 from bench.profile import items, run
 from bench.profile.run import Finding
@@ -90,10 +90,10 @@ def profile(options: argparse.Namespace) -> int:
         return 0
     name = gpus[0]["name"] if gpus else "cpu"
     now = datetime.datetime.now(datetime.UTC)
-    target = options.out or ROOT / "reports" / "profiles" / f"{slug(name)}-{now:%Y%m%d-%H%M%S}.json"
+    target = options.out or places.reports() / "profiles" / f"{slug(name)}-{now:%Y%m%d-%H%M%S}.json"
     origin = {
         "time": now.isoformat(timespec="seconds"),
-        "git": provenance.git(ROOT),
+        "git": provenance.git(places.ROOT),
         "machine": provenance.machine(),
         "study": study.name,
     }

@@ -37,7 +37,7 @@ from bench.grid.store import HTML, State, Store
 from bench.grid.study import Study
 from bench.records import Cell
 from bench.report.document import Report
-from bench.run import earlier, ingredients, lacks, provenance, runner
+from bench.run import earlier, extras, ingredients, lacks, provenance, runner
 from bench.run.slots import Slots
 
 
@@ -267,6 +267,8 @@ def _execute(
     left: Sequence[PlannedStage],
 ) -> runner.Summary:
     """Run what is left of the chosen stages, with its progress on the terminal."""
+    if request.executor.engine is None:
+        extras.require(left)
     lacks.require_weights(request.study, left, request.mirror)
     foreseen = forecast.before_a_run(request, stages, options)
     gpus = forecast.gpus(request, request.executor.engine, foreseen, options, _say)

@@ -6,6 +6,7 @@ import argparse
 
 from rich.markup import escape
 
+from bench import places
 from bench.cli import live
 from bench.cli.choice import choose
 from bench.cli.console import err, out
@@ -117,6 +118,7 @@ def reanalyse(options: argparse.Namespace) -> int:
     if options.markdown is not None:
         reanalysis.write(options.markdown, page.markdown(report))
     if options.write_reference:
+        places.require_checkout("--write-reference needs")
         reanalysis.write(reference.PATH, published.reference(redone.package))
     out.print(terminal.render(report))
     return 0 if redone.reproduced else 1

@@ -1,31 +1,26 @@
 """The last resort of the command line: an error that nobody foresaw, told in two lines.
 
-The traceback is kept in a file for whoever mends it. A library that is not installed is told
-by the extra that brings it.
+The traceback is kept in a file for whoever mends it. A library that an extra brings is no
+surprise: it is told by that extra.
 """
 
 from __future__ import annotations
 
 import datetime
-import importlib.metadata
 import os
-import re
 import sys
 import tempfile
 import traceback
-from collections.abc import Iterator
 from pathlib import Path
 
 from rich.markup import escape
 
-import bench
 from bench.cli.console import err
+from bench.errors import MachineError
+from bench.run import extras
 
 #: An internal error, as sysexits.h has it.
 EXIT_CODE = 70
-#: Modules that are not called as their distribution is.
-_MODULES = {"pynvml": "nvidia-ml-py", "clr": "pythonnet", "clr_loader": "pythonnet"}
-_EXTRA = re.compile(r"^([A-Za-z0-9._-]+).*extra\s*==\s*[\"']([a-z]+)[\"']")
 
 
 def tell(error: Exception, results: Path | None) -> int:
@@ -43,31 +38,20 @@ def tell(error: Exception, results: Path | None) -> int:
     return EXIT_CODE
 
 
+def foreseen(error: ModuleNotFoundError) -> MachineError | None:
+    """The error for a library that an extra of the kit brings; None for any other."""
+    module = (error.name or "").partition(".")[0]
+    extra = extras.of_module(module) if module else None
+    return None if extra is None else extras.lacking([module], [extra])
+
+
 def _hint(error: Exception) -> str:
     if isinstance(error, ModuleNotFoundError) and error.name:
         module = error.name.partition(".")[0]
-        extra = next((name for package, name in _extras() if package == _normal(module)), None)
-        if extra is not None:
-            return f"install the extra that brings {module}: pip install '.[{extra}]'"
         return f"install {module}, or use the kit's environment: nox -s reproduce"
     if isinstance(error, OSError) and error.strerror:
         return "look at that file, folder or disk"
     return "report it with that file"
-
-
-def _extras() -> Iterator[tuple[str, str]]:
-    """The packages that an extra brings, each with the extra, as the installed kit has them."""
-    try:
-        lines = importlib.metadata.requires(bench.__name__) or []
-    except importlib.metadata.PackageNotFoundError:
-        return
-    for line in lines:
-        if found := _EXTRA.match(line):
-            yield _normal(found[1]), found[2]
-
-
-def _normal(name: str) -> str:
-    return _MODULES.get(name, name).lower().replace("_", "-").replace(".", "-")
 
 
 def _keep(error: Exception, results: Path | None) -> Path | None:

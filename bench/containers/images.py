@@ -39,7 +39,7 @@ LOCKS = FOLDER / "locks"
 #: What the score image compiles into itself, and whose sources do not decide how.
 _TOOLS = "bench.containers.tools:main"
 _NOT_COMPILED = (
-    *("bench.errors", "bench.records", "bench.data", "bench.scoring.admission"),
+    *("bench.errors", "bench.places", "bench.records", "bench.data", "bench.scoring.admission"),
     *("bench.scoring.quality.jvm", "bench.scoring.quality.sonartools"),
 )
 _SCRIPTS = ("debs.sh", "venv.sh")

@@ -14,12 +14,13 @@ from typing import Annotated, Any, Literal
 
 import pydantic
 
+from bench import places
 from bench.data import casetypes
 from bench.data.readers import read_lines
 from bench.errors import DataError
 from bench.records import GENERATION, SUMMARIZATION, Sample, Track
 
-FOLDER = Path(__file__).parents[2] / "datasets" / "embedded"
+FOLDER = places.ROOT / "datasets" / "embedded"
 FILE = FOLDER / "functions.jsonl"
 
 Language = Literal["python", "java", "csharp"]

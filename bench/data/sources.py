@@ -14,16 +14,16 @@ import functools
 import hashlib
 import io
 import json
-import os
 import tempfile
 import zipfile
 from collections.abc import Callable, Mapping
 from pathlib import Path
 
+from bench import places
 from bench.data.readers import read_bytes, read_lines
 from bench.errors import DataError, unknown
 
-ROOT = Path(__file__).parents[2]
+ROOT = places.ROOT
 MANIFEST = ROOT / "datasets" / "sources.tsv"
 FETCH = "fetch it: nox -s fetch -- --study NAME"
 
@@ -179,7 +179,7 @@ def _verify(file: Path, source: Source, origin: str) -> None:
 
 def cache_folder() -> Path:
     """Where the kit keeps what it can make again: ``BENCH_CACHE``, else ``.cache``."""
-    return Path(os.environ.get("BENCH_CACHE") or ROOT / ".cache")
+    return places.cache()
 
 
 def _verified() -> Mapping[str, str]:

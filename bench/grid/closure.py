@@ -17,6 +17,7 @@ from pathlib import Path
 #: Modules that word, measure, plan or transport; none of them decides a result.
 IGNORED = (
     "bench.errors",
+    "bench.places",
     "bench.cgroups",
     "bench.measure",
     "bench.nvml",
@@ -90,22 +91,25 @@ class Code:
         for node in _executed(nodes):
             if isinstance(node, ast.Import):
                 for alias in node.names:
-                    yield from self._module(alias.name)
+                    yield from self._module(alias.name, parts[0])
             elif isinstance(node, ast.ImportFrom):
                 above = package[: len(package) + 1 - node.level] if node.level else ()
                 base = ".".join((*above, *(node.module or "").split("."))).strip(".")
-                yield from self._module(base)
+                yield from self._module(base, parts[0])
                 for alias in node.names:
-                    yield from self._module(f"{base}.{alias.name}")
+                    yield from self._module(f"{base}.{alias.name}", parts[0])
             elif isinstance(node, ast.Constant) and isinstance(node.value, str):
                 yield from self._named(file, node.value, parts[0])
 
-    def _module(self, name: str) -> Iterator[Path]:
-        """A module of the package and the packages around it, save the root package."""
+    def _module(self, name: str, package: str) -> Iterator[Path]:
+        """A module of the package and the packages around it, save the root package.
+
+        Beside an installed package lie others, which the locks name.
+        """
         if any(name == ignored or name.startswith(ignored + ".") for ignored in self._ignored):
             return
         parts = name.split(".")
-        path = self._locate(name)
+        path = self._locate(name) if parts[0] == package else None
         if path is None or len(parts) == 1:
             return
         yield path
@@ -116,7 +120,7 @@ class Code:
 
     def _named(self, file: Path, text: str, package: str) -> Iterator[Path]:
         if text.startswith(package + ".") and text.replace(".", "").isidentifier():
-            yield from self._module(text)
+            yield from self._module(text, package)
         elif text in self._names_in(file.parent):
             beside = file.parent / text
             if beside.is_dir():

@@ -14,10 +14,11 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+from bench import places
 from bench.errors import DataError, unknown
 from bench.grid import durations
 
-TABLE = Path(__file__).parents[2] / "datasets" / "gpus.toml"
+TABLE = places.ROOT / "datasets" / "gpus.toml"
 _GIB = 2**30
 
 

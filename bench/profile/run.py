@@ -16,7 +16,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from bench.data.sources import ROOT
+from bench import places
 from bench.grid import store
 from bench.grid.study import Study, canonical
 from bench.profile.items import Item
@@ -64,7 +64,15 @@ class Worker:
         first = os.environ.get("CUDA_VISIBLE_DEVICES", "0").split(",")[0]
         slot = Slot(() if cpu else (first,), len(os.sched_getaffinity(0)))
         self._process = subprocess.Popen(
-            [sys.executable, "-P", "-c", _MEASURE, str(ROOT), str(request), str(self._answer)],
+            [
+                sys.executable,
+                "-P",
+                "-c",
+                _MEASURE,
+                str(places.CODE),
+                str(request),
+                str(self._answer),
+            ],
             env={**os.environ, **local.environment(slot)},
             stdin=subprocess.PIPE,
             stdout=subprocess.DEVNULL,

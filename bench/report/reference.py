@@ -14,6 +14,7 @@ import io
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
+from bench import places
 from bench.errors import DataError
 from bench.grid.study import HubBase, Study
 from bench.records import METHODS, TRACKS, Track
@@ -21,7 +22,7 @@ from bench.report.document import Cell, Column, Group, Row, Section, Table
 from bench.report.labels import LABELS, NULL, Key, track_title
 from bench.report.scoreboard import Scores
 
-PATH = Path(__file__).parents[2] / "reports" / "reference" / "published.csv"
+PATH = places.ROOT / "reports" / "reference" / "published.csv"
 #: The suites that the published values are of.
 SUITES = {
     "generation": "codereval",

@@ -11,6 +11,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from bench import places
 from bench.containers import engine
 from bench.data import hub, sources
 from bench.errors import BenchError, MachineError
@@ -57,7 +58,7 @@ def _recipes(made: _Made) -> Iterator[Finding]:
 
 def _sources(made: _Made, root: Path) -> Iterator[Finding]:
     """The code of the checkout against that which each stage used."""
-    present = keys.sources(root)
+    present = keys.sources(places.code_of(root))
     for stored, content in made:
         for line in changes.between("sources", content["sources"], present[stored.stage]):
             yield Finding(

@@ -20,7 +20,7 @@ from pathlib import Path
 from bench.containers import engine
 from bench.data.sources import cache_folder
 from bench.errors import BenchError, MachineError
-from bench.run import gpuprobe
+from bench.run import extras, gpuprobe
 from bench.scoring import codereval
 from bench.scoring.quality import javatools, sonartools
 from bench.scoring.sandbox import dotnet, jdk
@@ -31,7 +31,7 @@ GIB = 1024**3
 #: with its compiler about 3.
 LEAST_DISK_BYTES = 6 * GIB
 LEAST_MEMORY_BYTES = 4 * GIB
-_SETUP = "pip install -e '.[train,score]' (every nox session does it in its own environment)"
+_SETUP = "in the kit's folder: pip install '.[train,score]' (every nox session does it itself)"
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
@@ -113,17 +113,16 @@ def _first_line(command: list[str]) -> str:
 
 def _libraries() -> Iterable[Check]:
     """The Python packages by whether they are installed; importing them takes seconds."""
-    yield _library("torch", "train and generate")
-    for name in ("transformers", "peft", "bitsandbytes"):
+    for name in extras.MODULES["train"]:
         yield _library(name, "train and generate")
-    for name in ("evaluate", "codebleu", "lizard"):
+    for name in extras.MODULES["score"]:
         yield _library(name, "score")
 
 
 def _library(name: str, purpose: str) -> Check:
     if importlib.util.find_spec(name) is None:
         return Check(name, False, f"not installed: needed to {purpose}", _SETUP)
-    return Check(name, True, importlib.metadata.version(name))
+    return Check(name, True, importlib.metadata.version(name.replace("_", "-")))
 
 
 def _gpu() -> Check:

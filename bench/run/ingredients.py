@@ -7,6 +7,7 @@ from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
 
+from bench import places
 from bench.data import digests
 from bench.grid import keys
 from bench.grid.keys import Ingredients
@@ -40,7 +41,7 @@ def present(
     if images is None:
         tools = {**toolchain.found(), **javatools.found(metrics), **_encoder()}
     return Ingredients(
-        sources=keys.sources(root),
+        sources=keys.sources(places.code_of(root)),
         environment=keys.environment(root, images),
         data=lambda tasks: digests.of_stages(study, tasks, mirror, stages),
         machine={

@@ -28,6 +28,9 @@ from bench.run import gpuprobe, software
 from bench.run.slots import Slots
 from bench.train import arithmetic
 
+#: A file that every repository of the kit tracks.
+_TRACKED = "datasets/sources.tsv"
+
 
 def collect(
     study: Study,
@@ -130,7 +133,13 @@ def models(study: Study) -> dict[str, str]:
 
 
 def git(root: Path) -> dict[str, Any] | None:
-    """The commit, and whether tracked files differ from it; None outside a checkout."""
+    """The commit, and whether tracked files differ from it; None outside a checkout.
+
+    A kit from an archive, or an installed one, may lie in somebody else's repository, whose
+    commit says nothing of it: one of the kit's own files has to be tracked.
+    """
+    if _output("git", "-C", str(root), "ls-files", "--error-unmatch", _TRACKED) is None:
+        return None
     commit = _output("git", "-C", str(root), "rev-parse", "--verify", "HEAD")
     if commit is None:
         return None

@@ -25,7 +25,6 @@ from bench.data import codexglue, sources, storedlines
 from bench.errors import BenchError, DataError
 from bench.records import TRANSLATION, Track
 from bench.scoring.admission import MAX_CHARACTERS
-from bench.scoring.codebleu import Unmeasurable, score
 from bench.scoring.layout import one_line
 
 
@@ -94,6 +93,8 @@ def _references(track: Track, mirror: Path | None) -> Mapping[str, str]:
 
 def _scored(one: Instances, written: Sequence[Written]) -> Instances:
     """CodeBLEU of restored translations [outputs], as published but 0 for an empty one."""
+    from bench.scoring.codebleu import Unmeasurable, score  # an extra brings its parsers
+
     known = texts.openings(output.reference for output in written)
     language = one.track.target_language
     values = np.full(len(written), np.nan)

@@ -11,10 +11,11 @@ import tomllib
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
+from bench import places
 from bench.errors import DataError
 from bench.records import Sample, Track, Verdict
 
-KNOWN = Path(__file__).parents[2] / "datasets" / "known_failures.toml"
+KNOWN = places.ROOT / "datasets" / "known_failures.toml"
 
 
 @dataclasses.dataclass(frozen=True, slots=True)

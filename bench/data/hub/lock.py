@@ -12,6 +12,7 @@ import tempfile
 from collections.abc import Mapping
 from pathlib import Path
 
+from bench import places
 from bench.data import sources
 from bench.errors import DataError
 
@@ -51,9 +52,12 @@ def load(mirror: Path | None = None) -> Mapping[str, Locked]:
 def save(entries: Mapping[str, Locked], data: Path) -> bool:
     """Add entries to the data folder's lock and to the project's.
 
-    False where the project's cannot be written: the data folder's then stands alone.
+    False where the project's cannot be written, or is an installed package's: the data
+    folder's then stands alone.
     """
     _write(data / PATH.name, {**_read(data / PATH.name), **entries})
+    if places.INSTALLED:
+        return False
     try:
         _write(PATH, {**_read(PATH), **entries})
     except OSError:

@@ -14,10 +14,11 @@ import tomllib
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
+from bench import places
 from bench.errors import DataError, unknown
 from bench.records import GENERATION, TRACKS, Sample, Track
 
-PROMPTS = Path(__file__).parents[3] / "datasets" / "prompts"
+PROMPTS = places.ROOT / "datasets" / "prompts"
 
 #: What a template may ask for, by task; a sample has it in ``inputs``.
 FIELDS = {

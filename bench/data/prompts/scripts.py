@@ -14,13 +14,14 @@ import re
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 
+from bench import places
 from bench.data.prompts import Marks, Rendering, Wording
 from bench.data.prompts.chats import Chat, chats
 from bench.data.readers import read_bytes, read_lines
 from bench.errors import DataError
 from bench.records import GENERATION, SUMMARIZATION, TRACKS, TRANSLATION, Track
 
-LISTED = Path(__file__).parents[3] / "datasets" / "paper_scripts.tsv"
+LISTED = places.ROOT / "datasets" / "paper_scripts.tsv"
 _HINT = "put the package's scripts there as they are at the pinned commit (datasets/README.md)"
 
 _NAMES = {"java": "Java", "python": "Python", "csharp": "C#"}

@@ -23,9 +23,10 @@ from collections.abc import Callable
 from pathlib import Path, PurePosixPath
 from typing import IO
 
+from bench import places
 from bench.errors import DataError, MachineError
 
-PINS = Path(__file__).parents[3] / "datasets" / "tools.toml"
+PINS = places.ROOT / "datasets" / "tools.toml"
 #: A folder with packages as their clients download them, to take before a registry is asked.
 FOLDER_VARIABLE = "BENCH_PACKAGES"
 
