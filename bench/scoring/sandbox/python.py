@@ -1,7 +1,7 @@
 """Grading model-written Python: test cases, and suites whose tests are Python themselves.
 
 The model's code runs in a jail of its own and answers calls (``inside/sample.py``). For
-``cases`` the parent compares what it answers; for ``python-check`` the suite's test runs in
+``cases`` the referee compares what it answers; for ``python-check`` the suite's test runs in
 another jail (``inside/tester.py``) and calls the model's code by proxy. Either way the
 model's code never sees an expected value and only ever states values, so neither
 ``sys.exit``, an all-equal object nor patched built-ins make a test pass.
@@ -21,10 +21,12 @@ from types import TracebackType
 from typing import Any, Self
 
 from bench.records import Verdict
-from bench.scoring.sandbox.cases import MEMORY_ERRORS, Answer, arguments, said, verdict
+from bench.scoring.sandbox import lines
+from bench.scoring.sandbox.cases import arguments, said
 from bench.scoring.sandbox.inside import wire
 from bench.scoring.sandbox.jail import Jail
 from bench.scoring.sandbox.limits import MIB, JailResult, Limits, result
+from bench.scoring.sandbox.referee import decide
 from bench.scoring.sandbox.system import python_command, python_mounts
 
 INSIDE = Path(__file__).parent / "inside"
@@ -120,34 +122,9 @@ def cases(jail: Jail, id_: str, check: Mapping[str, Any], output: str) -> Verdic
     end = jail.run(
         program("sample"), stdin=b"".join(requests), mounts=mounts(), limits=CASES_LIMITS
     )
-    replies = end.channel.split(b"\n")[:-1]
-    if not replies or replies[0] + b"\n" != wire.line({"ready": True}):
+    if not end.channel.startswith(lines.READY):
         return Verdict(id_, "not-run", 0, total, f"the interpreter did not start: {said(end)}")
-    answers = [_answer(reply) for reply in replies[1:]]
-    if answers and answers[0].raised is not None:
-        return Verdict(id_, _outcome(answers[0]), 0, total, answers[0].text)
-    return verdict(id_, check, answers[1:], end)
-
-
-def _answer(reply: bytes) -> Answer:
-    try:
-        message = wire.parse(reply)
-        if "value" in message:
-            return Answer(wire.decode(message["value"], lambda number: _Opaque()))
-        return Answer(raised=tuple(map(str, message["raised"])), text=str(message["text"]))
-    except (ValueError, TypeError, KeyError) as error:
-        return Answer(raised=(), text=f"malformed answer: {error}")
-
-
-class _Opaque:
-    """A value that is not plain: equal to nothing."""
-
-    def __repr__(self) -> str:
-        return "an object"
-
-
-def _outcome(answer: Answer) -> str:
-    return "memory" if MEMORY_ERRORS & set(answer.raised or ()) else "error"
+    return decide(lines.told, id_, check, end)
 
 
 class Tester:
