@@ -258,6 +258,58 @@ def test_a_test_that_cannot_be_run_is_nobodys_failure():
     assert verdict.outcome in ("not-run", "compile-error")
 
 
+OWN = """
+class Own:
+    def __getitem__(self, key): return 1
+    def __len__(self): return 2
+    def sort(self, key=None): pass
+def f(x):
+    return Own()
+"""
+DEEP = """
+def f(x):
+    nested = []
+    for _ in range(199):
+        nested = [nested]
+    return nested
+"""
+KIND = "def f(x): return bytearray(b'')"
+
+
+@pytest.mark.parametrize(
+    ("output", "test"),
+    [
+        (OWN, "assert f(1)[:2] == [1, 2]"),
+        (OWN, "f(1).sort(key=lambda x: x)"),
+        (DEEP, "assert f([f(1), 2]) == 1"),
+        (KIND, "assert f(type(f(1))) == 1"),
+    ],
+)
+def test_no_answer_makes_its_test_one_that_cannot_be_run(output, test):
+    (verdict,) = graded(check(asserts=[test]), output)
+    assert verdict.outcome == "error"
+
+
+def test_a_test_that_hangs_on_an_answer_costs_its_own_sample(monkeypatch):
+    monkeypatch.setattr(python, "TESTER_LIMITS", dataclasses.replace(python.TESTER_LIMITS, cpu_s=1))
+    output = """
+        def f(x):
+            import sys
+            return {((1 << 61) - 1) * number for number in range(1)} if x else 0
+        import json, os
+        text = '{"value":{"t":"set","v":[%s]}}' % ",".join(
+            str(((1 << 61) - 1) * number) for number in range(100_000))
+        for number in range(3, 20):
+            try:
+                os.write(number, b'{"value":null}\\n' + text.encode() + b'\\n')
+            except OSError:
+                pass
+        """
+    right = "def f(x): return {0}"
+    problem = check(asserts=["assert f(1) == {0}"])
+    assert outcomes(problem, right, output, right + " ") == ["passed", "timeout", "passed"]
+
+
 def test_sets_have_the_same_order_in_every_run():
     names = [f"name{n}" for n in range(40)]
     problem = cases("python", [{"args": [names], "result": ""}], ["set[str]"], "str")

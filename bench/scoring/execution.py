@@ -104,9 +104,9 @@ def _python_cases(jail: Jail, jobs: Jobs) -> dict[str, Verdict]:
 
 
 def _python_check(jail: Jail, jobs: Jobs) -> dict[str, Verdict]:
-    with python.Tester(jail) as tester:
+    with python.tester(jail) as tester:
         return {
-            id_: tester.check(id_, problem.check or {}, output)
+            id_: python.run_check(tester, id_, problem.check or {}, output)
             for id_, (problem, output) in jobs.items()
         }
 

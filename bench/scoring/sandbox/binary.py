@@ -13,7 +13,7 @@ from collections.abc import Sequence
 from typing import Any, Final
 
 from bench.data.casetypes import CaseType
-from bench.scoring.sandbox.cases import Answer
+from bench.scoring.sandbox.cases import Answer, Told
 
 READY, LOADED, VALUE, RAISED, RETURNED = 1, 2, 3, 4, 5
 _INT64 = range(-(2**63), 2**63)
@@ -82,6 +82,15 @@ def arguments(given: Sequence[Sequence[Any]], kinds: Sequence[CaseType]) -> byte
     """The arguments of every call: how many calls, then per call how many values and them."""
     calls = [integer(len(call)) + b"".join(map(write, call, kinds)) for call in given]
     return integer(len(given)) + b"".join(calls)
+
+
+def told(channel: bytes) -> Told:
+    """What a program said behind ``READY``: whether its code loaded, and its answers."""
+    reader = Reader(channel)
+    loaded = reader.skip(READY) and reader.skip(LOADED)
+    answers = reader.answers()
+    refused = answers[0] if answers and answers[0].raised is not None else None
+    return Told(answers, None if loaded else refused)
 
 
 class Reader:

@@ -7,7 +7,7 @@ the expected values stay on this side.
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from typing import Any
 
 from bench.data import casetypes
@@ -31,6 +31,14 @@ class Answer:
     value: Any = None
     raised: tuple[str, ...] | None = None
     text: str = ""
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class Told:
+    """What a program said once it was up: why its code did not load, if so, and its answers."""
+
+    answers: list[Answer]
+    refused: Answer | None = None
 
 
 def arguments(check: Mapping[str, Any]) -> list[list[Any]]:
@@ -69,11 +77,14 @@ def _brief(value: Any) -> str:
         return f"a long {type(value).__name__}"
 
 
-def verdict(
-    id_: str, check: Mapping[str, Any], answers: Sequence[Answer], end: JailResult
-) -> Verdict:
-    """Judge the answers of a program that did start. Fewer answers than cases: it ended early."""
-    cases = check["cases"]
+def verdict(id_: str, check: Mapping[str, Any], told: Told, end: JailResult) -> Verdict:
+    """Judge a program that did start. Fewer answers than cases: it ended early.
+
+    The answers are of unknown intent: called where a process may die of them (``referee``).
+    """
+    cases, answers = check["cases"], told.answers
+    if told.refused is not None:
+        return Verdict(id_, _outcome(told.refused), 0, len(cases), told.refused.text)
     kind = casetypes.parse(check["types"]["result"])
     relative = float(check.get("relative_tolerance", values.RELATIVE))
     problems = [mismatch(kind, *pair, relative) for pair in zip(cases, answers, strict=False)]
@@ -89,8 +100,12 @@ def verdict(
     answer = answers[wrong]
     outcome = "failed"
     if answer.raised is not None and "error" not in cases[wrong]:
-        outcome = "memory" if MEMORY_ERRORS & set(answer.raised) else "error"
+        outcome = _outcome(answer)
     return Verdict(id_, outcome, held, len(cases), f"case {wrong}: {problems[wrong]}")
+
+
+def _outcome(raised: Answer) -> str:
+    return "memory" if MEMORY_ERRORS & set(raised.raised or ()) else "error"
 
 
 def said(end: JailResult) -> str:

@@ -13,10 +13,11 @@ from bench.data import casetypes
 from bench.records import Verdict
 from bench.scoring.sandbox import binary
 from bench.scoring.sandbox.batch import Compiled, Unit, compile_batch, started
-from bench.scoring.sandbox.cases import arguments, said, verdict
+from bench.scoring.sandbox.cases import arguments, said
 from bench.scoring.sandbox.dotnet import DotNet
 from bench.scoring.sandbox.jail import Jail
 from bench.scoring.sandbox.limits import MIB, JailResult, Limits
+from bench.scoring.sandbox.referee import decide
 
 SAMPLE_LIMITS = Limits(cpu_s=3, wall_s=40, memory_bytes=768 * MIB, processes=64, open_files=256)
 COMPILER_LIMITS = Limits(
@@ -68,11 +69,6 @@ def run_cases(
         limits=SAMPLE_LIMITS,
     )
     total = len(check["cases"])
-    reader = binary.Reader(end.channel)
-    if not started(reader):
+    if not started(binary.Reader(end.channel)):
         return Verdict(id_, "not-run", 0, total, f".NET did not start: {said(end)}")
-    loaded = reader.skip(binary.LOADED)
-    answers = reader.answers()
-    if not loaded and answers and answers[0].raised is not None:
-        return Verdict(id_, "error", 0, total, answers[0].text)
-    return verdict(id_, check, answers, end)
+    return decide(binary.told, id_, check, end)

@@ -86,6 +86,14 @@ class Jail:
         """False only for the explicit, unsafe option."""
         return self.way != "unsafe"
 
+    def draw(self) -> int:
+        """The user id of a new prisoner, where it has one of its own."""
+        return secrets.choice(_USER_IDS)
+
+    def owner(self, user: int) -> int:
+        """Who owns what a prisoner with that user id opens."""
+        return user if self.drop_first or self.drop_inside else os.getuid()
+
     def start(
         self,
         command: Sequence[str],
@@ -96,6 +104,7 @@ class Jail:
         environment: Mapping[str, str] | None = None,
         limits: Limits | None = None,
         view: View | None = None,
+        user: int | None = None,
     ) -> Prisoner:
         """Start a command; ``mounts`` are read-only, at the same path as outside.
 
@@ -108,7 +117,7 @@ class Jail:
         if self.unavailable is not None:
             raise RuntimeError(f"no sandbox: {self.unavailable}")
         limits = limits or Limits()
-        user = secrets.choice(_USER_IDS)
+        user = user or self.draw()
         variables = {**_ENVIRONMENT, **(environment or {})}
         limited = [*self._limited(limits), *command]
         filter_fd = _memory_file(seccomp.program() or b"")

@@ -15,10 +15,11 @@ from bench.data import casetypes
 from bench.records import Verdict
 from bench.scoring.sandbox import binary
 from bench.scoring.sandbox.batch import Compiled, Unit, compile_batch, started
-from bench.scoring.sandbox.cases import MEMORY_ERRORS, arguments, said, verdict
+from bench.scoring.sandbox.cases import MEMORY_ERRORS, arguments, said
 from bench.scoring.sandbox.jail import Jail
 from bench.scoring.sandbox.jdk import Jdk
 from bench.scoring.sandbox.limits import MIB, JailResult, Limits
+from bench.scoring.sandbox.referee import decide
 
 _FLAGS = ("-XX:TieredStopAtLevel=1", "-XX:+UseSerialGC", "-XX:-UsePerfData", "-Xshare:auto")
 _HEAP = ("-Xmx256m", "-Xss4m")
@@ -63,14 +64,9 @@ def run_cases(
     body = binary.arguments(arguments(check), kinds)
     end = _run(jail, jdk, classes, b"\1" + binary.text(check["entry"]) + body, bytes(16))
     total = len(check["cases"])
-    reader = binary.Reader(end.channel)
-    if not started(reader):
+    if not started(binary.Reader(end.channel)):
         return Verdict(id_, "not-run", 0, total, f"the JVM did not start: {said(end)}")
-    loaded = reader.skip(binary.LOADED)
-    answers = reader.answers()
-    if not loaded and answers and answers[0].raised is not None:
-        return Verdict(id_, "error", 0, total, answers[0].text)
-    return verdict(id_, check, answers, end)
+    return decide(binary.told, id_, check, end)
 
 
 def run_main(jail: Jail, jdk: Jdk, id_: str, classes: Classes) -> Verdict:

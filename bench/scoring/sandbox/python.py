@@ -1,7 +1,7 @@
 """Grading model-written Python: test cases, and suites whose tests are Python themselves.
 
 The model's code runs in a jail of its own and answers calls (``inside/sample.py``). For
-``cases`` the parent compares what it answers; for ``python-check`` the suite's test runs in
+``cases`` the referee compares what it answers; for ``python-check`` the suite's test runs in
 another jail (``inside/tester.py``) and calls the model's code by proxy. Either way the
 model's code never sees an expected value and only ever states values, so neither
 ``sys.exit``, an all-equal object nor patched built-ins make a test pass.
@@ -13,19 +13,20 @@ import ast
 import contextlib
 import importlib.util
 import py_compile
-import socket
 import warnings
 from collections.abc import Mapping
 from pathlib import Path
-from types import TracebackType
-from typing import Any, Self
+from typing import Any
 
 from bench.records import Verdict
-from bench.scoring.sandbox.cases import MEMORY_ERRORS, Answer, arguments, said, verdict
+from bench.scoring.sandbox import lines
+from bench.scoring.sandbox.cases import arguments, said
 from bench.scoring.sandbox.inside import wire
 from bench.scoring.sandbox.jail import Jail
-from bench.scoring.sandbox.limits import MIB, JailResult, Limits, result
+from bench.scoring.sandbox.limits import MIB, Limits
+from bench.scoring.sandbox.referee import decide
 from bench.scoring.sandbox.system import python_command, python_mounts
+from bench.scoring.sandbox.tester import Program, Tester
 
 INSIDE = Path(__file__).parent / "inside"
 #: Test cases of the kit's own kind are small; an endless loop should not cost more than it must.
@@ -35,8 +36,6 @@ SAMPLE_LIMITS = Limits(cpu_s=10, wall_s=40, memory_bytes=512 * MIB, address_spac
 #: The tester is one process per batch with one child per problem; it has no wall clock of
 #: its own, since the samples that it waits for have theirs.
 TESTER_LIMITS = Limits(cpu_s=20, memory_bytes=512 * MIB, address_space=True, processes=8)
-_REPLY_S = 60.0
-_LONGEST_REPLY = 1 * MIB
 
 
 def program(name: str) -> list[str]:
@@ -120,147 +119,34 @@ def cases(jail: Jail, id_: str, check: Mapping[str, Any], output: str) -> Verdic
     end = jail.run(
         program("sample"), stdin=b"".join(requests), mounts=mounts(), limits=CASES_LIMITS
     )
-    replies = end.channel.split(b"\n")[:-1]
-    if not replies or replies[0] + b"\n" != wire.line({"ready": True}):
+    if not end.channel.startswith(lines.READY):
         return Verdict(id_, "not-run", 0, total, f"the interpreter did not start: {said(end)}")
-    answers = [_answer(reply) for reply in replies[1:]]
-    if answers and answers[0].raised is not None:
-        return Verdict(id_, _outcome(answers[0]), 0, total, answers[0].text)
-    return verdict(id_, check, answers[1:], end)
+    return decide(lines.told, id_, check, end)
 
 
-def _answer(reply: bytes) -> Answer:
-    try:
-        message = wire.parse(reply)
-        if "value" in message:
-            return Answer(wire.decode(message["value"], lambda number: _Opaque()))
-        return Answer(raised=tuple(map(str, message["raised"])), text=str(message["text"]))
-    except (ValueError, TypeError, KeyError) as error:
-        return Answer(raised=(), text=f"malformed answer: {error}")
+def tester(jail: Jail) -> Tester:
+    """What runs the suites' own Python tests."""
+    return Tester(
+        jail,
+        Program(program("tester"), mounts(), TESTER_LIMITS),
+        Program(program("sample"), mounts(), SAMPLE_LIMITS),
+    )
 
 
-class _Opaque:
-    """A value that is not plain: equal to nothing."""
-
-    def __repr__(self) -> str:
-        return "an object"
-
-
-def _outcome(answer: Answer) -> str:
-    return "memory" if MEMORY_ERRORS & set(answer.raised or ()) else "error"
-
-
-class Tester:
-    """The process that runs the suites' own tests, one forked child per problem.
-
-    A context manager; it starts with the first problem.
-    """
-
-    def __init__(self, jail: Jail) -> None:
-        self._jail = jail
-        self._prisoner: Any = None
-        self._control: socket.socket | None = None
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
-        self._end()
-
-    def _end(self) -> None:
-        if self._control is not None:
-            self._control.close()
-            self._prisoner.kill()
-            self._prisoner.wait(0, MIB, MIB)
-        self._control = self._prisoner = None
-
-    def _begin(self) -> socket.socket:
-        ours, theirs = socket.socketpair()
-        with theirs:
-            self._prisoner = self._jail.start(
-                program("tester"),
-                stdin=theirs.fileno(),
-                stdout=theirs.fileno(),
-                mounts=mounts(),
-                limits=TESTER_LIMITS,
-            )
-        ours.settimeout(_REPLY_S)
-        self._control = ours
-        return ours
-
-    def check(self, id_: str, check: Mapping[str, Any], output: str) -> Verdict:
-        """Grade one output by the suite's own test (kind ``python-check``)."""
-        tests = list(check.get("asserts") or [])
-        total = len(tests) or 1
-        source = whole(check, output)
-        problem = syntax_error(source)
-        if problem is not None:
-            return Verdict(id_, "compile-error", 0, total, problem)
-        control = self._control or self._begin()
-        ours, theirs = socket.socketpair()
-        with ours, theirs:
-            sample = self._jail.start(
-                program("sample"),
-                stdin=theirs.fileno(),
-                stdout=theirs.fileno(),
-                mounts=mounts(),
-                limits=SAMPLE_LIMITS,
-            )
-            theirs.close()
-            job = {
-                "source": source,
-                "entry": check["entry"],
-                "prompt": str(check.get("prompt", "")),
-                "setup": str(check.get("setup", "")),
-                "test": str(check.get("test", "")),
-                "asserts": tests,
-            }
-            sent = self._send(control, wire.line(job), ours.fileno())
-        end = result(
-            sample.wait(SAMPLE_LIMITS.wall_s, MIB, SAMPLE_LIMITS.printed_bytes, control.fileno()),
-            SAMPLE_LIMITS,
-        )
-        reply = self._reply(control) if sent else None
-        if reply is None:
-            self._end()
-            return Verdict(id_, "not-run", 0, total, "the tester process died")
-        return _judge(id_, reply, end, total)
-
-    def _send(self, control: socket.socket, message: bytes, descriptor: int) -> bool:
-        head = len(message).to_bytes(8, "big")
-        try:
-            socket.send_fds(control, [head], [descriptor])
-            control.sendall(message)
-        except OSError:
-            return False
-        return True
-
-    def _reply(self, control: socket.socket) -> dict[str, Any] | None:
-        received = b""
-        try:
-            while not received.endswith(b"\n") and len(received) < _LONGEST_REPLY:
-                data = control.recv(65536)
-                if not data:
-                    return None
-                received += data
-            message = wire.parse(received)
-        except (OSError, ValueError):
-            return None
-        return message if isinstance(message, dict) else None
-
-
-def _judge(id_: str, reply: Mapping[str, Any], end: JailResult, total: int) -> Verdict:
-    """The tester's word, and where the sample died under it, how the sample ended."""
-    held, detail = int(reply["held"]), str(reply["detail"])
-    outcome = str(reply["outcome"])
-    if outcome == "not-run":
-        return Verdict(id_, outcome, 0, total, f"{detail}; {said(end)}")
-    if outcome == "died":
-        outcome = end.outcome if end.outcome not in ("exited", "stopped") else "error"
-        detail = f"{detail}; {said(end)}"
-    return Verdict(id_, outcome, held, total, detail)
+def run_check(tester: Tester, id_: str, check: Mapping[str, Any], output: str) -> Verdict:
+    """Grade one output by the suite's own test (kind ``python-check``)."""
+    tests = list(check.get("asserts") or [])
+    total = len(tests) or 1
+    source = whole(check, output)
+    problem = syntax_error(source)
+    if problem is not None:
+        return Verdict(id_, "compile-error", 0, total, problem)
+    job = {
+        "source": source,
+        "entry": check["entry"],
+        "prompt": str(check.get("prompt", "")),
+        "setup": str(check.get("setup", "")),
+        "test": str(check.get("test", "")),
+        "asserts": tests,
+    }
+    return tester.verdict(id_, wire.line(job), total)

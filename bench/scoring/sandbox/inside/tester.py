@@ -1,8 +1,8 @@
 """Inside a jail of its own: runs a suite's tests against model-written code in another jail.
 
-For every problem the parent sends the length of a job, the job, and a socket to the sample.
-A forked child runs the test; what the test calls is a proxy that asks the sample. The
-child states the outcome over a pipe, which nothing model-written can reach.
+For every problem the parent sends a job. A forked child connects to the sample and runs the
+test; what the test calls is a proxy that asks the sample. The child states the outcome over a
+pipe, which nothing model-written can reach.
 """
 
 from __future__ import annotations
@@ -17,7 +17,9 @@ from typing import Any
 
 import wire  # type: ignore[import-not-found]  # beside this file, see __init__
 
-_LONGEST_LINE = 16 * 1024 * 1024
+_LONGEST_LINE = 8 * 1024 * 1024
+_LONGEST_DETAIL = 1000
+_HEAD = 8
 
 
 class SampleDied(BaseException):
@@ -61,10 +63,18 @@ class Link:
         )
 
 
+class NotPlain(TypeError):
+    """A test hands on a value that it has from the sample and that cannot be sent back."""
+
+
 def _by_reference(value: Any) -> Any:
     if type(value) is Remote:
         return {"t": "ref", "v": object.__getattribute__(value, "_number")}
-    raise wire.Unsupported(f"the test passes a {type(value).__name__}")
+    what = f"the test passes a {type(value).__name__}"
+    nested = isinstance(value, (list, tuple, dict, set, frozenset))
+    if nested or (isinstance(value, type) and value.__module__ != "test"):
+        raise NotPlain(f"{what} that it has from the model's code")
+    raise wire.Unsupported(what)
 
 
 def _exception(message: dict[str, Any]) -> BaseException:
@@ -90,7 +100,10 @@ class Remote:
 
     def _ask(self, operation: str, *operands: Any) -> Any:
         link: Link = object.__getattribute__(self, "_link")
-        return link.ask(operation, self, *operands)
+        try:
+            return link.ask(operation, self, *operands)
+        except wire.Unsupported as error:  # the model chose to return an object
+            raise NotPlain(str(error)) from None
 
     def __getattr__(self, name: str) -> Any:
         return Remote._ask(self, "attribute", name)
@@ -207,36 +220,36 @@ class Run:
             self.held += 1
 
 
-def child(job: dict[str, Any], connection: socket.socket, report: int) -> None:
+def child(job: dict[str, Any], place: str, report: int) -> None:
     """Run one problem and state its outcome."""
+    connection = socket.socket(socket.AF_UNIX)
+    connection.connect(place)
     run = Run(job, Link(connection))
     outcome, detail = run.outcome()
-    os.write(report, wire.line({"outcome": outcome, "held": run.held, "detail": detail}))
+    os.write(report, f"{outcome} {run.held} {detail[:_LONGEST_DETAIL]}".encode(errors="replace"))
 
 
-def supervise(job: dict[str, Any], connection: socket.socket) -> bytes:
+def supervise(job: dict[str, Any], place: str) -> bytes:
     """The report of a forked child, or how it died: its limits bound what a test can spend."""
     reading, writing = os.pipe()
     pid = os.fork()
     if pid == 0:
         os.close(reading)
         try:
-            child(job, connection, writing)
+            child(job, place, writing)
         finally:
             os._exit(0)
     os.close(writing)
-    connection.close()
     with os.fdopen(reading, "rb") as file:
         report = file.read()
     _, status = os.waitpid(pid, 0)
-    if report.endswith(b"\n"):
+    if report:
         return report
     outcome = "timeout" if os.WIFSIGNALED(status) else "error"
-    detail = f"the test ended with status {status} on what the model's code returned"
-    return bytes(wire.line({"outcome": outcome, "held": 0, "detail": detail}))
+    return f"{outcome} 0 the test ended with status {status} on what the code returned".encode()
 
 
-def _receive(control: socket.socket, size: int) -> bytes:
+def _received(control: socket.socket, size: int) -> bytes:
     received = bytearray()
     while len(received) < size:
         data = control.recv(size - len(received))
@@ -247,14 +260,15 @@ def _receive(control: socket.socket, size: int) -> bytes:
 
 
 def main() -> None:
-    """Serve problems until the parent closes."""
+    """Serve problems until the parent closes; samples are met at the place that is given."""
     control = socket.socket(fileno=os.dup(0))
     null = os.open(os.devnull, os.O_RDWR)
     for standard in (0, 1, 2):
         os.dup2(null, standard)
     while True:
-        head, descriptors, _, _ = socket.recv_fds(control, 8, 1)
-        if len(head) < 8 or not descriptors:
+        head = _received(control, _HEAD)
+        if len(head) < _HEAD:
             return
-        job = wire.parse(_receive(control, int.from_bytes(head, "big")))
-        control.sendall(supervise(job, socket.socket(fileno=descriptors[0])))
+        job = wire.parse(_received(control, int.from_bytes(head, "big")))
+        report = supervise(job, sys.argv[1])
+        control.sendall(len(report).to_bytes(_HEAD, "big") + report)

@@ -2,12 +2,15 @@
 
 The receiving side builds only exact built-in types, so a value that lies (an ``__eq__``
 that is always true, a ``str`` subclass with its own methods) arrives as what it is or as
-an opaque reference. Standard library only; imported on both sides of the jail.
+an opaque reference. What it builds is bounded in depth and magnitude; a container whose
+members collide can still take time, so it is read where a process may die of it. Standard
+library only; imported on both sides of the jail.
 """
 
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Callable
 from typing import Any
 
@@ -26,6 +29,11 @@ _TYPES = {kind.__name__: kind for kind in (int, float, str, bool, list, tuple, d
 #: Above this many bits the decimal form meets Python's limit on digits.
 _DECIMAL_BITS = 8192
 _MAX_DEPTH = 200
+_MAX_DIGITS = 1_000_000
+#: A Fraction in lowest terms and a Decimal of moderate size, as ``str`` writes them: a larger
+#: exponent stands for more digits than memory holds.
+_FRACTION = re.compile(r"-?\d{1,4000}(/\d{1,4000})?")
+_DECIMAL = re.compile(r"-?(\d{1,4000}(\.\d{1,4000})?(E[+-]\d{1,4})?|Infinity|s?NaN)")
 
 Reference = Callable[[Any], Any]
 
@@ -85,14 +93,16 @@ def _encode_rare(value: Any, reference: Reference, depth: int) -> Any:
     return reference(value)
 
 
-def decode(data: Any, resolve: Callable[[int], Any] | None = None) -> Any:
+def decode(data: Any, resolve: Callable[[int], Any] | None = None, depth: int = 0) -> Any:
     """The value behind JSON data; ``resolve`` gives the object of a reference.
 
     Raises:
         ValueError: not a message that ``encode`` makes.
     """
+    if depth > _MAX_DEPTH + 1:
+        raise ValueError("nested too deeply")
     if isinstance(data, list):
-        return [decode(item, resolve) for item in data]
+        return [decode(item, resolve, depth + 1) for item in data]
     if not isinstance(data, dict):
         return data
     try:
@@ -100,38 +110,48 @@ def decode(data: Any, resolve: Callable[[int], Any] | None = None) -> Any:
         if tag == "ref" and resolve is not None:
             return resolve(int(body))
         if tag == "dict":
-            return {decode(key, resolve): decode(item, resolve) for key, item in body}
+            return {
+                decode(key, resolve, depth + 1): decode(item, resolve, depth + 1)
+                for key, item in body
+            }
         if tag in _BUILD:
-            return _BUILD[tag]([decode(item, resolve) for item in body])
-        return _decode_rare(tag, body, resolve)
-    except (KeyError, TypeError, IndexError, RecursionError, ArithmeticError) as error:
+            return _BUILD[tag]([decode(item, resolve, depth + 1) for item in body])
+        if tag == "deque":
+            import collections
+
+            return collections.deque(decode(item, resolve, depth + 1) for item in body)
+        return _decode_scalar(tag, body)
+    except (KeyError, TypeError, IndexError, ArithmeticError) as error:
         raise ValueError(f"malformed value: {error}") from None
 
 
-def _decode_rare(tag: str, body: Any, resolve: Callable[[int], Any] | None) -> Any:
+def _decode_scalar(tag: str, body: Any) -> Any:
     if tag == "int":
-        return int(body, 16)
+        return _whole(body)
     if tag == "complex":
         return complex(float(body[0]), float(body[1]))
     if tag in ("bytes", "bytearray"):
         return bytes.fromhex(body) if tag == "bytes" else bytearray.fromhex(body)
     if tag == "range":
-        return range(*(int(part, 16) for part in body))
+        return range(*(_whole(part) for part in body))
     if tag == "type":
         return _TYPES[body]
-    if tag == "deque":
-        import collections
-
-        return collections.deque(decode(item, resolve) for item in body)
-    if tag == "Fraction":
+    if tag == "Fraction" and _FRACTION.fullmatch(body):
         import fractions
 
-        return fractions.Fraction(str(body)[:10_000])
-    if tag == "Decimal":
+        return fractions.Fraction(body)
+    if tag == "Decimal" and _DECIMAL.fullmatch(body):
         import decimal
 
-        return decimal.Decimal(str(body)[:10_000])
-    raise ValueError(f"unknown tag {tag!r}")
+        return decimal.Decimal(body)
+    raise ValueError(f"unknown tag {tag!r:.40}")
+
+
+def _whole(digits: str) -> int:
+    """An integer of hexadecimal digits."""
+    if len(digits) > _MAX_DIGITS:
+        raise ValueError("a number too large")
+    return int(digits, 16)
 
 
 def line(message: Any) -> bytes:

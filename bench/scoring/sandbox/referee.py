@@ -1,0 +1,179 @@
+"""Reading and judging what a jailed program said, each time in a process that may die of it.
+
+The readers believe nothing, but what is read can still cost: members of a set that collide,
+a number that is long to print. So a small process beside the scorer forks a child for every
+sample; the child reads the answers, compares them with what the cases expect and states a
+verdict, within limits of its own. What it cannot read is the sample's failure and nobody
+else's. Nothing model-written runs here.
+"""
+
+from __future__ import annotations
+
+import atexit
+import functools
+import gc
+import json
+import os
+import pickle
+import resource
+import socket
+import subprocess
+import sys
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any
+
+import bench
+from bench.errors import MachineError
+from bench.records import Verdict
+from bench.scoring.sandbox import cases
+from bench.scoring.sandbox.cases import Told
+from bench.scoring.sandbox.limits import MIB, JailResult
+
+Read = Callable[[bytes], Told]
+
+#: For one sample: reading the longest channel takes about a second.
+CPU_S = 5
+MEMORY_BYTES = 1024 * MIB
+_HEAD = 8
+_DETAIL = 1000
+_READY = b"ready"
+_UNREADABLE = "what it returned is too large, too deep or too slow to read and compare"
+
+
+def decide(read: Read, id_: str, check: Mapping[str, Any], end: JailResult) -> Verdict:
+    """Judge a program that did start by what it wrote; ``read`` knows the language's form.
+
+    Raises:
+        MachineError: no process can be started for it.
+    """
+    request = pickle.dumps((read, id_, dict(check), end, CPU_S))
+    try:
+        report = _referee(os.getpid()).ask(request)
+    except OSError:  # it was killed from outside, or by what this sample made it do: once more
+        _referee.cache_clear()
+        try:
+            report = _referee(os.getpid()).ask(request)
+        except OSError:
+            _referee.cache_clear()
+            report = b""
+    if not report:
+        return Verdict(id_, "failed", 0, len(check["cases"]), _UNREADABLE)
+    outcome, held, detail = json.loads(report)
+    return Verdict(id_, outcome, held, len(check["cases"]), detail)
+
+
+class _Referee:
+    """The process that forks; it ends when this one does."""
+
+    def __init__(self) -> None:
+        self._scorer = os.getpid()
+        self._control, theirs = socket.socketpair()
+        root = str(Path(bench.__file__).parent.parent)
+        start = (
+            f"import sys; sys.path.insert(0, {root!r}); "
+            "from bench.scoring.sandbox import referee; referee.serve()"
+        )
+        with theirs:
+            self._process = subprocess.Popen(
+                [sys.executable, "-I", "-S", "-c", start],
+                stdin=theirs.fileno(),
+                stdout=subprocess.DEVNULL,
+                stderr=subprocess.PIPE,
+                env={"LANG": "C.UTF-8"},
+                cwd="/",
+                start_new_session=True,
+            )
+        assert self._process.stderr is not None
+        with self._process.stderr as errors:
+            if _received(self._control) != _READY:
+                said = errors.read().decode(errors="replace").strip().splitlines()
+                raise MachineError(
+                    f"no process to judge answers in: {said[-1] if said else 'it ended'}",
+                    hint="python -m bench doctor checks the machine",
+                )
+        atexit.register(self.close)
+
+    def ask(self, request: bytes) -> bytes:
+        """The report on one sample; empty where its process died of it.
+
+        Raises:
+            OSError: the process that forks is gone.
+        """
+        self._control.sendall(_framed(request))
+        report = _received(self._control)
+        if report is None:
+            self.close()
+            raise ConnectionError("the process ended")
+        return report
+
+    def close(self) -> None:
+        """End the process; a fork of the scorer leaves it alone."""
+        self._control.close()
+        if os.getpid() != self._scorer:
+            return
+        self._process.kill()
+        self._process.wait()
+        atexit.unregister(self.close)
+
+
+@functools.cache
+def _referee(pid: int) -> _Referee:
+    """The process of this process: one that was forked has none of its own yet."""
+    return _Referee()
+
+
+def serve() -> None:
+    """Serve requests until the scorer closes; the entry of the process."""
+    control = socket.socket(fileno=0)
+    control.sendall(_framed(_READY))
+    gc.disable()
+    while (request := _received(control)) is not None:
+        control.sendall(_framed(_forked(request)))
+
+
+def _forked(request: bytes) -> bytes:
+    """The report of a child; empty where it died."""
+    reading, writing = os.pipe()
+    child = os.fork()
+    if child == 0:
+        try:
+            os.close(reading)
+            os.write(writing, _report(request))
+        finally:
+            os._exit(0)
+    os.close(writing)
+    with os.fdopen(reading, "rb") as file:
+        report = file.read()
+    os.waitpid(child, 0)
+    return report
+
+
+def _report(request: bytes) -> bytes:
+    """The verdict on one sample, in a process of its own."""
+    read, id_, check, end, cpu_s = pickle.loads(request)  # noqa: S301  # from the scorer
+    resource.setrlimit(resource.RLIMIT_CPU, (cpu_s, cpu_s))
+    resource.setrlimit(resource.RLIMIT_AS, (MEMORY_BYTES, MEMORY_BYTES))
+    resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
+    found = cases.verdict(id_, check, read(end.channel), end)
+    return json.dumps([found.outcome, found.cases_passed, found.detail[:_DETAIL]]).encode()
+
+
+def _framed(message: bytes) -> bytes:
+    return len(message).to_bytes(_HEAD, "big") + message
+
+
+def _received(control: socket.socket) -> bytes | None:
+    """The next message; None where the other side is gone."""
+    with control.makefile("rb", buffering=0) as file:
+        head = file.read(_HEAD)
+        left = int.from_bytes(head, "big") if len(head) == _HEAD else None
+        if left is None:
+            return None
+        message = bytearray()
+        while left > len(message):
+            data = file.read(left - len(message))
+            if not data:
+                return None
+            message += data
+    return bytes(message)
