@@ -53,9 +53,7 @@ def test_step(benchmark, untrained, method, plan):
     if method == "mt-fft" and plan == "published":
         pytest.skip("the plan says how 4-bit weights are used; here there are none")
     training = study.load("smoke").training
-    model, _ = bases.load(
-        untrained, methods.quantizes(method), "cpu", dequantised=plan == "tuned"
-    )
+    model, _ = bases.load(untrained, methods.quantizes(method), "cpu", dequantised=plan == "tuned")
     model = methods.prepare(model, training, method, 0)
     inner = model.get_base_model() if hasattr(model, "get_base_model") else model
     loss.install(inner)
