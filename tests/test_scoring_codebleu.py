@@ -12,6 +12,8 @@ import sys
 import codebleu as package
 import pandas as pd
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from bench.data import embedded
 from bench.scoring import codebleu
@@ -77,6 +79,42 @@ def test_an_equal_output_of_two_words_scores_one_unless_published():
     corrected, published = score("void close();", "void close();", "java")
     assert corrected == pytest.approx(1.0)
     assert published == pytest.approx(0.658, abs=1e-3)
+
+
+#: Texts of few words, whatever they are in a language.
+SHORT = [
+    "f(x)", "list.sort();", "a [ 0 ]", "n = m", "max(a, b)", "sum -= rate * hours", "--n;",
+    "return", "break ;", "out.write(left - right);", "self.size = size", "int", "}", "x", "// x",
+    "größe", "返回 x", "\N{GRINNING FACE}", "\x00", "\ufeffx",
+]  # fmt: skip
+
+
+@pytest.mark.parametrize("language", LANGUAGES)
+@pytest.mark.parametrize("text", SHORT)
+def test_the_shortest_text_equals_itself(text, language):
+    assert score(text, text, language)[0] == pytest.approx(1.0)
+    assert score("", text, language)[0] == 0.0
+
+
+@pytest.mark.parametrize("language", LANGUAGES)
+@given(
+    text=st.one_of(
+        st.text(max_size=40).filter(str.strip),
+        st.lists(st.sampled_from(["if", "(", "x", ")", "{", "y", "=", "1", ";", "}", "class"])).map(
+            " ".join
+        ),
+    ),
+    other=st.text(st.sampled_from("ifx(){}=+;\n "), max_size=40),
+)
+def test_any_text_equals_itself_and_nothing_else_is_worth_more(text, other, language):
+    if text.strip():
+        assert score(text, text, language)[0] == pytest.approx(1.0)
+        assert 0.0 <= score(other, text, language)[0] <= 1.0
+
+
+def test_a_right_word_among_few_counts_by_its_weight():
+    values = [score(text, "n = m", "java")[0] for text in ("n = m", "n = k", "k", "")]
+    assert values == sorted(values, reverse=True)
 
 
 @pytest.mark.parametrize("reference", ["", " ", "// nothing", "\x00"])

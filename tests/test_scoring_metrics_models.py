@@ -31,6 +31,7 @@ from bench.scoring import (
     sentences,
 )
 from bench.scoring.admission import NotRunError
+from bench.scoring.metrics.embedding_similarity import embedding_similarity
 from tests import tiny_encoders
 
 SENTENCE = "Count the vowels of a text, ignoring case."
@@ -122,10 +123,51 @@ def test_only_blank_predictions_need_no_encoder(pinned):
 
 
 def test_texts_of_any_length_and_script_are_scored(pinned):
-    odd = ["x " * 9_999, "数える 文字列 😀", "\u202e\u200b", "\x00", "a" * 19_999]
+    odd = ["x " * 9_999, "\u202e\u200b", "数える 文字列 😀", "\x00", "a" * 19_999]
     rows = metrics.compute("bertscore", odd, [SENTENCE] * len(odd))
-    assert all(value is not None and -1 <= value <= 1 for value in rows.columns["bertscore"])
-    assert rows.columns["bertscore"][2] == 0.0  # it holds no word that BERT sees
+    for column in rows.columns.values():
+        assert all(-1 <= value <= 1 for value in column if value is not None)
+    assert rows.columns["bertscore"][1] == 0.0  # it holds no word that BERT sees
+    assert rows.columns["bertscore@published"][2] is not None
+
+
+UNKNOWN = ["数える文字列", "Возвращает сумму"]
+
+
+def test_bertscore_of_words_that_bert_does_not_know_has_a_reason(pinned):
+    """They are one token for it, so that any two such texts look alike."""
+    mixed = "add Ж numbers to the list"
+    predictions = [*UNKNOWN, SENTENCE, UNKNOWN[0], mixed]
+    rows = metrics.compute("bertscore", predictions, [*UNKNOWN, UNKNOWN[0], SENTENCE, mixed])
+    assert rows.columns["bertscore"] == [None] * 4 + [pytest.approx(1.0, abs=1e-5)]
+    assert None not in rows.columns["bertscore@published"]
+    side = ["reference"] * 3 + ["prediction"]
+    assert rows.reasons == [*(sentences.UNSEEN.format(text=text) for text in side), None]
+
+
+def test_embeddings_of_words_that_the_encoder_does_not_know_have_a_reason(monkeypatch, bert):
+    monkeypatch.setattr(embedding_similarity, "_encoder_folder", lambda: bert)
+    metric = embedding_similarity.EmbeddingSimilarity(keep_in_memory=True)
+    metric.download_and_prepare()
+    found = metric.compute(
+        predictions=[SENTENCE, *UNKNOWN, "", "\u200b"],
+        references=[SENTENCE, UNKNOWN[0], SENTENCE, SENTENCE, SENTENCE],
+    )
+    equal, *unknown, empty, nothing = found["rows"]["embedding_similarity"]
+    assert (equal, unknown) == (pytest.approx(1.0, abs=1e-5), [None, None])
+    assert (empty, nothing) == (0.0, 0.0)
+    assert [why and why.split(" is ")[0] for why in found["reasons"]] == [
+        None, "most of the reference", "most of the prediction", None, None,
+    ]  # fmt: skip
+
+
+def test_side_of_words_that_its_encoder_does_not_know_has_a_reason(monkeypatch, side):
+    monkeypatch.setenv("BENCH_SIDE", str(side))
+    rows = metrics.compute("side", [UNKNOWN[0], SENTENCE, "\u200b"], codes=[METHOD, "数", METHOD])
+    assert rows.columns["side"] == [None, None, 0.0]
+    assert None not in rows.columns["side@published"]
+    why = [sentences.UNSEEN.format(text=text) for text in ("prediction", "code")]
+    assert rows.reasons == [*why, None]
 
 
 def test_values_do_not_depend_on_what_else_is_scored(pinned, monkeypatch):

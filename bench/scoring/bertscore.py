@@ -1,6 +1,7 @@
 """BERTScore F1 (bert-base-uncased, twelve layers, no idf weights, no rescaling), about 0..1.
 
-- ``bertscore``: a blank prediction scores 0; against a blank reference there is no value.
+- ``bertscore``: a blank prediction scores 0; against a blank reference there is no value, nor
+  where the encoder knows less than half of a text's words.
 - ``bertscore@published``: as the study's script, which leaves out every pair with a blank
   side, so that a model which often writes nothing loses nothing.
 
@@ -10,6 +11,7 @@ of the token vectors that the library keeps.
 
 from __future__ import annotations
 
+import itertools
 from collections import defaultdict
 from collections.abc import Iterable, Sequence
 from pathlib import Path
@@ -36,7 +38,9 @@ def rows(predictions: Sequence[str], references: Sequence[str], mirror: Path | N
     """
     folder = hubmodels.folder(hubmodels.BERT, mirror)
     pairs = list(zip(predictions, references, strict=True))
-    scores = _score({pair for pair in pairs if all(map(str.strip, pair))}, folder)
+    whole = {pair for pair in pairs if all(map(str.strip, pair))}
+    scores = _score(whole, folder)
+    unseen = sentences.unseen(itertools.chain(*whole), folder) if whole else {}
     published: Column = [scores.get(pair) for pair in pairs]
     corrected = list(published)
     reasons: list[str | None] = [None] * len(pairs)
@@ -45,6 +49,8 @@ def rows(predictions: Sequence[str], references: Sequence[str], mirror: Path | N
             reasons[index] = BLANK_REFERENCE
         elif not prediction.strip():
             corrected[index], reasons[index] = 0.0, BLANK_PREDICTION
+        elif why := sentences.blindness(prediction, reference, unseen):
+            corrected[index], reasons[index] = None, why
     return Rows(dict(zip(COLUMNS, (corrected, published), strict=True)), reasons)
 
 

@@ -7,7 +7,9 @@ grammars 0.21. That release replaces a data-flow score of 0 by 1, so an empty ou
 
 - corrected: an empty output scores 0; a data-flow score of 0 is 0; where the reference
   has no data flow at all, that part is left out and the others weigh a third each; n-grams
-  longer than the reference are left out (0.7.0 gives an equal text of 2 words 0.32 there).
+  longer than the reference are left out (0.7.0 gives an equal text of 2 words 0.32 there); the
+  recall of few words is that of their own weight (0.7.0 divides by no less than a keyword's,
+  and takes any reference for two words long). So an equal text scores 1.
 - published: as 0.7.0 computes it, comparable with published values.
 
 0.7.0 orders the names that flow into a variable by ``set``, so its data-flow score changes
@@ -18,8 +20,10 @@ from __future__ import annotations
 
 import contextlib
 import functools
+import math
 import tokenize
 from collections import Counter
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import codebleu.bleu
@@ -39,6 +43,8 @@ LANGUAGES = {
 
 #: n-grams up to this length are compared.
 ORDERS = 4
+#: What counts where no n-gram of an order is right (0.7.0's smoothing).
+NEARLY_NONE = 0.1
 #: Deepest syntax tree that is compared: the data-flow functions recurse.
 MAX_DEPTH = 300
 #: codebleu walks the body of a loop twice, so n nested loops cost 2 to the n walks.
@@ -68,14 +74,12 @@ def score(prediction: str, reference: str, language: str) -> tuple[float, float]
     prediction, reference = prediction.strip(), reference.strip()
     hypothesis, expected = prediction.split(), reference.split()
     keywords = _keywords(language)
-    keyed = [expected, {token: 1 if token in keywords else 0.2 for token in expected}]
+    keyed = {token: 1.0 if token in keywords else 0.2 for token in expected}
 
-    def ngrams(orders: int) -> float:
-        """BLEU plus keyword-weighted recall, over n-grams of 1 to ``orders`` tokens."""
+    def bleu(orders: int) -> float:
+        """BLEU over n-grams of 1 to ``orders`` tokens."""
         weights = (1 / orders,) * orders
-        plain = codebleu.bleu.corpus_bleu([[expected]], [hypothesis], weights=weights)
-        weighted = codebleu.weighted_ngram_match.corpus_bleu([[keyed]], [hypothesis], weights)
-        return float(plain + weighted)
+        return float(codebleu.bleu.corpus_bleu([[expected]], [hypothesis], weights=weights))
 
     subtrees, flows = _analyse(prediction, language)
     expected_subtrees, expected_flows = _analyse(reference, language)
@@ -83,14 +87,38 @@ def score(prediction: str, reference: str, language: str) -> tuple[float, float]
     syntax = matched / expected_subtrees.total()
     total = expected_flows.total()
     flow = (flows & expected_flows).total() / total if total else 0.0
-    textual = ngrams(ORDERS)
-    published = (textual + syntax + (flow or 1.0)) / 4
-    if not hypothesis:
+    recall = codebleu.weighted_ngram_match.corpus_bleu([[[expected, keyed]]], [hypothesis])
+    published = (bleu(ORDERS) + float(recall) + syntax + (flow or 1.0)) / 4
+    if not hypothesis or not expected:
         return 0.0, published
-    if 0 < len(expected) < ORDERS:
-        textual = ngrams(len(expected))
-    parts = textual + syntax
+    orders = min(len(expected), ORDERS)
+    parts = bleu(orders) + _recall(hypothesis, expected, keyed, orders) + syntax
     return (parts + flow) / 4 if total else parts / 3, published
+
+
+def _recall(
+    hypothesis: Sequence[str], expected: Sequence[str], weights: Mapping[str, float], orders: int
+) -> float:
+    """The geometric mean of the shares of ``expected`` n-grams that the hypothesis has.
+
+    Single tokens count by their weights, and none of an order as a tenth of one.
+    """
+    shares = []
+    for order in range(1, orders + 1):
+        wanted = _ngrams(expected, order)
+        weigh = weights if order == 1 else {}
+        matched, whole = (
+            sum(count * weigh.get(ngram[0], 1.0) for ngram, count in counted.items())
+            for counted in (wanted & _ngrams(hypothesis, order), wanted)
+        )
+        if order == 1 and not matched:
+            return 0.0
+        shares.append((matched or NEARLY_NONE) / whole)
+    return math.prod(shares) ** (1 / orders)
+
+
+def _ngrams(tokens: Sequence[str], order: int) -> Counter[tuple[str, ...]]:
+    return Counter(zip(*(tokens[start:] for start in range(order)), strict=False))
 
 
 @functools.cache

@@ -17,6 +17,8 @@ from bench.scoring.admission import NotRunError
 BATCH = 16
 #: Weights that no embedding needs, so that a checkpoint may lack them.
 UNUSED = ("pooler.",)
+#: The reason where an encoder knows less than half of a text's words.
+UNSEEN = "most of the {text} is of words or a script that the encoder does not know"
 
 
 @functools.lru_cache(maxsize=1)  # the metrics run one after the other
@@ -52,6 +54,35 @@ def load(folder: Path) -> tuple[Any, Any]:
         told = f"{len(missing)} weights, first {sorted(missing)[0]}"
         raise NotRunError(f"not run: {folder} lacks {told}; get it again")
     return tokenizer, encoder.eval()
+
+
+def unseen(texts: Iterable[str], folder: Path) -> dict[str, int]:
+    """How many tokens each text has of which most are unknown; the others are left out.
+
+    All unknown words are one token, so that any two of such texts look alike.
+
+    Raises:
+        NotRunError: see ``load``.
+    """
+    tokenizer, _ = load(folder)
+    found = {}
+    for text in set(texts):
+        tokens = tokenizer.encode(text, add_special_tokens=False)
+        if 2 * tokens.count(tokenizer.unk_token_id) > len(tokens) or not tokens:
+            found[text] = len(tokens)
+    return found
+
+
+def blindness(
+    written: str, other: str, unseen: Mapping[str, int], *, other_is: str = "reference"
+) -> str | None:
+    """Why an encoder cannot compare what was written with another text; None where it can.
+
+    A text that was written and has no word at all is worth nothing, and known well enough.
+    """
+    if other in unseen:
+        return UNSEEN.format(text=other_is)
+    return UNSEEN.format(text="prediction") if unseen.get(written) else None
 
 
 def encode(texts: Iterable[str], folder: Path, max_tokens: int) -> Mapping[str, Any]:

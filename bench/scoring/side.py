@@ -7,6 +7,8 @@ a triplet loss (mean of the token vectors, at most 512 tokens); no reference is 
   it. A blank summary scores 0.
 - ``side@published``: the checkpoint that the study's script names, ``baseline`` (trained
   with random negatives); a blank summary is embedded like any other.
+
+``side`` has no value where its encoder knows less than half of a text's words.
 """
 
 from __future__ import annotations
@@ -62,10 +64,16 @@ def rows(
         except NotRunError as error:
             lacking[column] = str(error)
             continue
+        corrected = column == "side"
+        unseen = sentences.unseen(filter(str.strip, texts), folder) if corrected else {}
         for index in kept:
-            blank = column == "side" and not predictions[index].strip()
-            pair = vectors[predictions[index]], vectors[codes[index]]
-            columns[column][index] = 0.0 if blank else sentences.cosine(*pair)
+            written, code = predictions[index], codes[index]
+            blank = corrected and (not written.strip() or unseen.get(written) == 0)
+            blind = sentences.blindness(written, code, unseen, other_is="code")
+            refused[index] = blind or refused[index]
+            if blind is None:
+                alike = sentences.cosine(vectors[written], vectors[code])
+                columns[column][index] = 0.0 if blank else alike
     if len(lacking) == len(CHECKPOINTS):
         raise NotRunError(lacking["side"])
     # Where one checkpoint of the two is here, each row says why the other has no value.

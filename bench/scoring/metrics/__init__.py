@@ -29,9 +29,9 @@ FOLDER = Path(__file__).parent
 #: Columns of each metric, in the order of the tables; ``@published`` names a variant.
 COLUMNS: Mapping[str, tuple[str, ...]] = {
     "codebleu": ("codebleu", "codebleu@published"),
-    "sentence_bleu": ("bleu",),
+    "sentence_bleu": ("bleu", "bleu@published"),
     "chrf": ("chrf",),
-    "rouge_l": ("rouge_l",),
+    "rouge_l": ("rouge_l", "rouge_l@published"),
     "meteor": ("meteor",),
     "meteor_wordnet": ("meteor@published",),
     "embedding_similarity": ("embedding_similarity",),

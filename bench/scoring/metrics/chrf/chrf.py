@@ -10,6 +10,7 @@ from sacrebleu.metrics.chrf import CHRF
 
 from bench.scoring.admission import each
 from bench.scoring.metrics import result
+from bench.scoring.words import NOTHING_SEEN
 
 
 class Chrf(evaluate.Metric):  # type: ignore[misc]
@@ -28,7 +29,9 @@ class Chrf(evaluate.Metric):  # type: ignore[misc]
     def _compute(self, predictions: list[str], references: list[str]) -> dict[str, Any]:
         scorer = CHRF()
 
-        def score_one(index: int) -> list[float | None]:
+        def score_one(index: int) -> list[float | None] | str:
+            if not references[index].strip():
+                return NOTHING_SEEN.format(metric="chrF")
             score = scorer.sentence_score(predictions[index], [references[index]]).score
             return [min(float(score) / 100, 1.0)]
 

