@@ -51,7 +51,8 @@ class _Layer(CacheLayerMixin):  # type: ignore[misc]  # untyped
     def __init__(self, cache: KeyValues) -> None:
         super().__init__()
         # A cycle of references would keep a batch's memory until the garbage collector's turn.
-        self._cache: KeyValues = weakref.proxy(cache)
+        proxy: Any = weakref.proxy(cache)
+        self._cache: KeyValues = proxy
 
     def lazy_initialization(self, key_states: Tensor, value_states: Tensor) -> None:
         cache = self._cache
