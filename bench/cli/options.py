@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 import argparse
-import math
 from pathlib import Path
 
 import bench
 from bench import places
-from bench.cli import building, executors, profiling, study, tools, verifying
+from bench.cli import amounts, bases, building, executors, profiling, study, tools, verifying
 from bench.records import TASKS
 from bench.run import gpuchoice
 from bench.run.job import CHECKPOINT_MINUTES
@@ -32,6 +31,7 @@ def parser() -> argparse.ArgumentParser:
     _declare_reanalyse(commands)
     _declare_fetch(commands)
     building.declare(commands)
+    bases.declare(commands)
     _declare_claims(commands)
     _declare_verify(commands)
     profiling.declare(commands)
@@ -107,7 +107,10 @@ def _declare_study(commands: argparse._SubParsersAction[argparse.ArgumentParser]
         "--gpu", metavar="NAME", help="hours and memory on this GPU, for example 'NVIDIA H200'"
     )
     plan.add_argument(
-        "--gpus", type=_positive, metavar="N", help="wall hours on so many of them side by side"
+        "--gpus",
+        type=amounts.positive,
+        metavar="N",
+        help="wall hours on so many of them side by side",
     )
     plan.add_argument(
         "--write-reference",
@@ -141,7 +144,7 @@ def _of_a_run() -> argparse.ArgumentParser:
     running = argparse.ArgumentParser(add_help=False)
     running.add_argument(
         "--jobs",
-        type=_positive,
+        type=amounts.positive,
         metavar="N",
         help="stages at once, beside one on each GPU (default: as many as fit)",
     )
@@ -150,7 +153,7 @@ def _of_a_run() -> argparse.ArgumentParser:
     )
     running.add_argument(
         "--stage-hours",
-        type=_hours,
+        type=amounts.hours,
         metavar="H",
         help="end a stage that takes longer; its checkpoints stay, and the same command goes on",
     )
@@ -168,7 +171,7 @@ def _of_models() -> argparse.ArgumentParser:
     )
     models.add_argument(
         "--checkpoint-minutes",
-        type=_minutes,
+        type=amounts.minutes,
         default=CHECKPOINT_MINUTES,
         metavar="N",
         help="a training keeps what it has at least so often, and whenever it is asked to end "
@@ -348,27 +351,3 @@ def _declare_reanalyse(commands: argparse._SubParsersAction[argparse.ArgumentPar
         help="write the published means anew: reports/reference/published.csv",
     )
     redo.set_defaults(command=tools.reanalyse)
-
-
-def _hours(text: str) -> float:
-    return _amount(text, "hours")
-
-
-def _minutes(text: str) -> float:
-    return _amount(text, "minutes")
-
-
-def _amount(text: str, unit: str) -> float:
-    try:
-        amount = float(text)
-    except ValueError:
-        amount = math.nan
-    if not 0 < amount < math.inf:
-        raise argparse.ArgumentTypeError(f"{text!r} is not a positive number of {unit}")
-    return amount
-
-
-def _positive(text: str) -> int:
-    if not text.isdecimal() or int(text) < 1:
-        raise argparse.ArgumentTypeError(f"{text!r} is not a positive number")
-    return int(text)

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import argparse
 import datetime
-import math
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -12,6 +11,7 @@ from typing import Any
 from rich.table import Table
 
 from bench import places
+from bench.cli import amounts
 from bench.cli.choice import choose
 from bench.cli.console import err, out
 from bench.costs import Shape
@@ -33,7 +33,7 @@ def declare(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> No
     one.add_argument("--with", dest="options", action="append", default=[], metavar="OPTION")
     one.add_argument(
         "--minutes",
-        type=_minutes,
+        type=amounts.minutes,
         default=BUDGET_MINUTES,
         metavar="N",
         help=f"what is not measured by then is dropped (default: {BUDGET_MINUTES:g})",
@@ -52,16 +52,6 @@ def declare(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> No
         "--cpu", action="store_true", help="on the CPU, with depth cut, whatever is here"
     )
     one.set_defaults(command=profile)
-
-
-def _minutes(text: str) -> float:
-    try:
-        minutes = float(text)
-    except ValueError:
-        minutes = math.nan
-    if not 0 < minutes < math.inf:
-        raise argparse.ArgumentTypeError(f"{text!r} is not a positive number of minutes")
-    return minutes
 
 
 def profile(options: argparse.Namespace) -> int:
