@@ -232,6 +232,12 @@ def benchmarks(session: nox.Session) -> None:
 
 
 @nox.session
+def bases(session: nox.Session) -> None:
+    """Make a study's tiny bases anew and keep them in ``datasets/bases``."""
+    bench(session, "bases", *session.posargs)
+
+
+@nox.session
 def lock(session: nox.Session) -> None:
     """Resolve pyproject.toml anew into containers/locks (versions and SHA-256)."""
     bench(session, "lock", "--", *session.posargs)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import random
 import shutil
 import signal
 import time
@@ -122,6 +123,42 @@ def test_a_killed_stage(unfinished: Place, undisturbed: Place, midst, stages) ->
     assert outcomes[failed] == "failed"
     assert outcomes["score"] == "skipped"
     check_continued(unfinished, undisturbed, unfinished.stamps(), stages)
+
+
+def live_stage(runner: int, place: Place) -> int | None:
+    """The process that works in a folder of the cell's stages; None between two of them."""
+    for pid, _ in descendants(runner):
+        try:
+            log = Path(f"/proc/{pid}/fd/1").readlink()
+        except OSError:
+            continue
+        if log.name == "log.txt" and log.is_relative_to(place.run / "cells" / CELL):
+            return pid
+    return None
+
+
+def test_kills_at_any_moment(unfinished: Place, undisturbed: Place, request) -> None:
+    """Each meets a live stage, of any kind; whatever is left ends as if there had been none."""
+    kills, chance = request.config.getoption("--kills"), random.Random(20260115)
+    met: list[str] = []
+    while len(met) < kills:
+        if (unfinished.run / SCORE).is_dir():
+            shutil.rmtree(unfinished.run / "cells" / CELL)
+        runner = unfinished.start(jobs=1)
+        wait_until(lambda one=runner: live_stage(one.pid, unfinished), "stage")
+        time.sleep(chance.expovariate(1))
+        stage = live_stage(runner.pid, unfinished)
+        if stage is not None:
+            name = Path(f"/proc/{stage}/fd/1").readlink().parent.stem
+            whole = len(met) % 2 == 0  # the runner, or the stage alone
+            os.kill(runner.pid if whole else stage, signal.SIGKILL)
+            met.append(f"{'runner' if whole else 'stage'} in {name}")
+        runner.wait()
+        wait_until(lambda: not unfinished.processes(), "end of all processes")
+    print(", ".join(met))
+    done = unfinished.execute(jobs=1)
+    assert done.code == 0, done.said
+    assert unfinished.outputs() == undisturbed.outputs()
 
 
 def last_step(place: Place) -> int:

@@ -18,6 +18,7 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from bench.data import shippedbases
 from bench.grid.closure import Code
 from bench.grid.study import Study, canonical
 
@@ -144,8 +145,10 @@ def decides(
     whole = canonical(study)
     suites = [{**canonical(suite), "prompts": study.asked(suite)} for suite in study.suites]
     if stage == "base":
-        base = canonical(study.base(size))
-        return {"base": base, "seed": study.seed}
+        base = study.base(size)
+        shipped = shippedbases.files(base, study.seed) if base.kind == "tiny" else None
+        told = {"base": canonical(base), "seed": study.seed}
+        return told if shipped is None else {**told, "shipped": dict(shipped)}
     if stage == "measure":
         published = study.as_published()
         return decides(published, "train", size=size, method=method, tasks=tasks)

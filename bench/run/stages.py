@@ -38,28 +38,41 @@ ANSWERS = "answers.jsonl"
 
 
 def base(job: Job, work: Path, meter: Meter, progress: Progress) -> StageResult:
-    """Make the size's base model: ``work/model``, or the hub's own folder if it is one."""
+    """The size's base model: ``work/model``, or the hub's own folder if it is one.
+
+    A tiny one is copied from the kit where it comes with it, else made, and kept in the cache.
+    """
+    from bench.data import shippedbases
+
+    model, seed, target = job.study.base(job.size), job.study.seed, work / MODEL
+    shutil.rmtree(target, ignore_errors=True)  # half a copy, of a run that was killed
+    with meter.phase("prepare"):
+        shipped = model.kind == "tiny" and shippedbases.copy(model, seed, target)
+        folder = target if shipped else _made_base(job, work, progress)
+    if model.kind == "tiny" and not shipped:
+        shutil.copytree(folder, target)
+    return StageResult(
+        artifact_bytes=_folder_bytes(folder),
+        details={"parameters": _parameters(folder), **({"shipped": True} if shipped else {})},
+    )
+
+
+def _made_base(job: Job, work: Path, progress: Progress) -> Path:
+    """Where a base lies that does not come with the kit; a tiny one is made there first."""
     from bench.run import keptbases
     from bench.train import bases
 
-    model = job.study.base(job.size)
-    with meter.phase("prepare"):
-        cache = _cache(job)
-        if model.kind == "tiny" and not bases.is_made(model, job.study.seed, cache):
-            cache = _writable(cache, work)
-        folder = bases.base_folder(model, job.study.seed, cache, progress, mirror=_mirror(job))
-        if model.kind == "tiny" and not keptbases.is_whole(folder):
-            print(f"{folder} is not as it was made, and is made again")
-            keptbases.forget(folder)
-            cache = _writable(cache, work)
-            folder = bases.base_folder(model, job.study.seed, cache, progress)
-            keptbases.is_whole(folder)  # notes how it is
-    if model.kind == "tiny":
-        shutil.rmtree(work / MODEL, ignore_errors=True)  # half a copy, of a run that was killed
-        shutil.copytree(folder, work / MODEL)
-    return StageResult(
-        artifact_bytes=_folder_bytes(folder), details={"parameters": _parameters(folder)}
-    )
+    model, cache = job.study.base(job.size), _cache(job)
+    if model.kind == "tiny" and not bases.is_made(model, job.study.seed, cache):
+        cache = _writable(cache, work)
+    folder = bases.base_folder(model, job.study.seed, cache, progress, mirror=_mirror(job))
+    if model.kind == "tiny" and not keptbases.is_whole(folder):
+        print(f"{folder} is not as it was made, and is made again")
+        keptbases.forget(folder)
+        cache = _writable(cache, work)
+        folder = bases.base_folder(model, job.study.seed, cache, progress)
+        keptbases.is_whole(folder)  # notes how it is
+    return folder
 
 
 def train(job: Job, work: Path, meter: Meter, progress: Progress) -> StageResult:

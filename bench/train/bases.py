@@ -24,6 +24,7 @@ from transformers import AutoModelForCausalLM, Qwen2Config, Qwen2ForCausalLM
 from bench.data import embedded, hub, rows, sources
 from bench.data.packing import PackedRows, pack
 from bench.data.prompts import PROMPTS, Prompts
+from bench.data.shippedbases import RECIPE, WORDING
 from bench.errors import MachineError
 from bench.grid.store import make_readable
 from bench.grid.study import HubBase, TinyBase
@@ -33,11 +34,8 @@ from bench.train import arithmetic, idioms, loss, material, mirror, muon, shapes
 Progress = Callable[[int, int], None]
 Precision = Literal["published", "corrected"]
 
-RECIPE = 2
 #: Tokens of a pretraining row.
 ROW_TOKENS = 512
-#: The wording in which the tiny bases are taught.
-WORDING = "kit"
 #: About how many tokens a function of the material takes in all its samples.
 _TOKENS = 220
 #: The longest sequence that a tiny base is configured for.
