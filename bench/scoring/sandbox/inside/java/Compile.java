@@ -10,7 +10,6 @@ import java.io.IOException;
 import java.io.OutputStream;
 import java.net.URI;
 import java.nio.charset.StandardCharsets;
-import java.time.Duration;
 import java.util.ArrayList;
 import java.util.LinkedHashMap;
 import java.util.List;
@@ -40,7 +39,6 @@ import javax.tools.ToolProvider;
 final class Compile {
     private static final long UNIT_SECONDS = 20;
     private static final String TEST_MARK = "test:";
-    private static volatile long deadline = Long.MAX_VALUE;
 
     private Compile() {}
 
@@ -50,7 +48,7 @@ final class Compile {
                 new DataOutputStream(
                         new BufferedOutputStream(new FileOutputStream(FileDescriptor.out)));
         System.setOut(System.err);
-        watch();
+        Deadline.watch(() -> {});
         JavaCompiler compiler = ToolProvider.getSystemJavaCompiler();
         DiagnosticCollector<JavaFileObject> unread = new DiagnosticCollector<>();
         StandardJavaFileManager standard =
@@ -64,32 +62,11 @@ final class Compile {
             for (int file = 0; file < files; file++) {
                 sources.add(new Source(text(in), text(in)));
             }
-            deadline = cpuSeconds() + UNIT_SECONDS;
+            Deadline.within(UNIT_SECONDS);
             compile(compiler, standard, sources, out);
-            deadline = Long.MAX_VALUE;
+            Deadline.none();
             out.flush();
         }
-    }
-
-    private static long cpuSeconds() {
-        return ProcessHandle.current().info().totalCpuDuration().map(Duration::toSeconds).orElse(0L);
-    }
-
-    private static void watch() {
-        Thread thread =
-                new Thread(
-                        () -> {
-                            while (cpuSeconds() < deadline) {
-                                try {
-                                    Thread.sleep(500);
-                                } catch (InterruptedException interrupted) {
-                                    return;
-                                }
-                            }
-                            Runtime.getRuntime().halt(9);
-                        });
-        thread.setDaemon(true);
-        thread.start();
     }
 
     private static void compile(
