@@ -49,7 +49,7 @@ def compile_units(jail: Jail, jdk: Jdk, units: Sequence[Unit]) -> list[Compiled]
 
     def start(request: bytes) -> JailResult:
         return jail.run(
-            [jdk.java, *_FLAGS, "-Xmx512m", "-Xss8m", "-cp", str(jdk.programs), "Compile"],
+            [jdk.java, *_FLAGS, "-Xmx512m", "-Xss8m", _DIE, "-cp", str(jdk.programs), "Compile"],
             stdin=request,
             mounts=[jdk.home, jdk.programs],
             limits=COMPILER_LIMITS,

@@ -33,11 +33,13 @@ import javax.tools.ToolProvider;
  * file is a model's. Others are a suite's own test of its class Solution, and are compiled
  * against a {@link Facade} of it, so that the test meets plain values only. Writes per unit: true
  * and its classes (count, name and bytes each, those of the test marked), or false and the first
- * error. A unit that takes too much CPU time ends the process (a busy machine does not count); what was written before it stands, and the
- * caller goes on after it.
+ * error. A unit that takes too much CPU time ends the process (a busy machine does not count), and
+ * so does one that takes all memory; what was written before it stands, and the caller goes on
+ * after it.
  */
 final class Compile {
-    private static final long UNIT_SECONDS = 20;
+    private static final long UNIT_SECONDS = 10;
+    private static final int LARGEST_BYTES = 16 << 20;
     private static final String TEST_MARK = "test:";
 
     private Compile() {}
@@ -55,6 +57,7 @@ final class Compile {
                 compiler.getStandardFileManager(unread, null, StandardCharsets.UTF_8);
         standard.setLocation(StandardLocation.CLASS_PATH, List.of());
         out.writeBoolean(true);
+        out.flush(); // before anything that could end this process
         int units = in.readInt();
         for (int unit = 0; unit < units; unit++) {
             List<Source> sources = new ArrayList<>();
@@ -85,6 +88,10 @@ final class Compile {
             List<Source> test = new ArrayList<>(sources.subList(1, sources.size()));
             test.add(new Source("Solution.java", facade.toString()));
             compiled = task(compiler, standard, test, TEST_MARK, classes, problem, null);
+        }
+        if (classes.values().stream().mapToLong(ByteArrayOutputStream::size).sum() > LARGEST_BYTES) {
+            compiled = false;
+            problem.append("the compiled code is too large");
         }
         out.writeBoolean(compiled);
         if (!compiled) {
@@ -117,14 +124,13 @@ final class Compile {
             JavacTask task =
                     (JavacTask) compiler.getTask(null, memory, diagnostics, options, null, sources);
             task.analyze();
-            boolean failed =
-                    diagnostics.getDiagnostics().stream()
-                            .anyMatch(one -> one.getKind() == Diagnostic.Kind.ERROR);
-            if (!failed) {
+            if (!failed(diagnostics)) {
                 if (facade != null) {
                     facade.append(Facade.of(task.getElements(), "Solution"));
                 }
                 task.generate();
+            }
+            if (!failed(diagnostics)) {
                 return true;
             }
         } catch (StackOverflowError | RuntimeException | IOException error) {
@@ -137,6 +143,11 @@ final class Compile {
             }
         }
         return false;
+    }
+
+    private static boolean failed(DiagnosticCollector<JavaFileObject> diagnostics) {
+        return diagnostics.getDiagnostics().stream()
+                .anyMatch(one -> one.getKind() == Diagnostic.Kind.ERROR);
     }
 
     private static void write(DataOutputStream out, byte[] bytes) throws IOException {
