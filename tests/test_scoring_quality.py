@@ -56,6 +56,14 @@ def test_what_parses(code, language, why):
     assert syntax.failure(code, language) == why
 
 
+@pytest.mark.parametrize("language", ["java", "csharp"])
+def test_a_text_that_takes_the_parser_too_long_does_not_parse(monkeypatch, language):
+    monkeypatch.setattr(syntax, "_PATIENCE_MICROSECONDS", 100_000)
+    slow = "class A { Object g() { return " + "lambda: " * 20_000 + "; } }"
+    assert syntax.failure(slow, language) == syntax.UNPARSABLE_TREE
+    assert syntax.failure("int f() { return 1; }", language) is None
+
+
 def test_complexity_sums_over_functions():
     code = "static int a(int x) { return x > 0 ? 1 : 2; }\nstatic int b() { return 3; }"
     found = complexity.measure(code, "java")

@@ -254,13 +254,62 @@ MAIN_FORGERIES = {
         """,
     "writes a pass": """
         List<Integer> f(int x) throws Exception {
-            var in = new java.io.FileInputStream(java.io.FileDescriptor.in);
-            byte[] nonce = in.readNBytes(16);
             var out = new java.io.FileOutputStream(java.io.FileDescriptor.out);
-            out.write(5); out.write(nonce.length == 16 ? nonce : new byte[16]);
+            for (int n = 0; n < 64; n++) { out.write(new byte[] {5, 2, 3, 'n'}); }
             Runtime.getRuntime().halt(0);
             return null;
         }
+        """,
+    "patches the JDK": """
+        List<Integer> f(int x) throws Exception {
+            var field = sun.misc.Unsafe.class.getDeclaredField("theUnsafe");
+            field.setAccessible(true);
+            var unsafe = (sun.misc.Unsafe) field.get(null);
+            long place = unsafe.objectFieldOffset(Boolean.class.getDeclaredField("value"));
+            unsafe.putBoolean(Boolean.FALSE, place, true);
+            return List.of(9);
+        }
+        """,
+    "a proxy of the JDK's own loader": """
+        @SuppressWarnings("unchecked")
+        List<Integer> f(int x) {
+            return (List<Integer>) java.lang.reflect.Proxy.newProxyInstance(null,
+                new Class<?>[] {List.class}, (proxy, method, given) -> switch (method.getName()) {
+                    case "equals" -> x == 2;
+                    case "toArray" -> new Object[0];
+                    default -> 0;
+                });
+        }
+        """,
+    "raises what the kit raises": """
+        List<Integer> f(int x) throws Exception { throw new java.io.EOFException(); }
+        """,
+    "endless": """
+        List<Integer> f(int x) {
+            return new AbstractList<Integer>() {
+                public Integer get(int n) { return n; }
+                public int size() { return 1 << 21; }
+            };
+        }
+        """,
+    "deep": """
+        List<Integer> f(int x) {
+            List list = new ArrayList();
+            for (int n = 0; n < 500; n++) { list = new ArrayList(List.of(list)); }
+            return list;
+        }
+        """,
+    "within itself": """
+        List<Integer> f(int x) { List list = new ArrayList(); list.add(list); return list; }
+        """,
+    "annotated": """
+        @java.lang.annotation.Target(java.lang.annotation.ElementType.TYPE_USE)
+        @interface Own { String value(); }
+        List<Integer> f(@Own("+System.exit(0)+") int x) { return List.of(9); }
+        """,
+    "finalizes": """
+        protected void finalize() { }
+        List<Integer> f(int x) { return List.of(9); }
         """,
 }
 
@@ -269,6 +318,93 @@ MAIN_FORGERIES = {
 def test_forged_mains_do_not_pass(verdicts, name):
     verdict = verdicts[f"main {name}"]
     assert verdict.outcome in ("failed", "error", "compile-error"), verdict
+
+
+CALLS = main(
+    """
+    Solution s = new Solution();
+    List<Boolean> correct = Arrays.asList(s.f(2), s.f(4));
+    if (correct.contains(false)) { throw new AssertionError(); }
+    """
+)
+
+
+def test_null_is_no_answer_of_any_type():
+    assert outcomes(
+        CALLS,
+        "Boolean f(int x) { return x % 2 == 0; }",
+        "Boolean f(int x) { return null; }",
+        "<T> T f(int x) { return null; }",
+        "boolean f(int x) { return x == 2; }",
+    ) == ["passed", "error", "error", "failed"]
+
+
+CHANGES = main(
+    """
+    Solution s = new Solution();
+    List<Integer> grows = new ArrayList<>(List.of(1, 2)), fixed = List.of(1);
+    Map<String, List<Integer>> table = new HashMap<>(Map.of("a", new ArrayList<>()));
+    int[] numbers = {1, 2};
+    StringBuilder text = new StringBuilder("a");
+    Map.Entry<String, Character> entry = s.f(grows, fixed, table, numbers, text);
+    if (!entry.equals(Map.entry("Integer Double", 'c')) || !grows.equals(List.of(9, 2, 3))
+            || !table.equals(Map.of("a", List.of(7))) || numbers[1] != 5
+            || !text.toString().equals("ab")) {
+        throw new AssertionError();
+    }
+    """
+)
+
+
+def test_values_keep_their_class_and_what_is_changed_in_place_counts():
+    right = """
+        Map.Entry<String, Character> f(List<Integer> grows, List<Integer> fixed,
+                Map<String, List<Integer>> table, int[] numbers, StringBuilder text) {
+            try { fixed.add(1); return null; } catch (UnsupportedOperationException fine) {}
+            grows.set(0, 9); grows.add(3); table.get("a").add(7); numbers[1] = 5; text.append("b");
+            Object half = 0.5;
+            String whole = fixed.get(0).getClass().getSimpleName();
+            return Map.entry(whole + " " + half.getClass().getSimpleName(), 'c');
+        }
+        """
+    assert [verdict.detail for verdict in graded(CHANGES, right)] == [""]
+
+
+def test_a_test_that_hangs_on_an_answer_costs_its_own_sample(monkeypatch):
+    """Lists whose hashes collide and that cannot be told apart by order."""
+    monkeypatch.setattr(java, "TEST_CPU_S", 1)
+    slow = """
+        public Set<List<String>> f(int x) {
+            Set<List<String>> all = new LinkedHashSet<>();
+            if (x == 2) {
+                return new AbstractSet<>() {
+                    public int size() { return 1 << 16; }
+                    public Iterator<List<String>> iterator() { return null; }
+                    public Object[] toArray() {
+                        Object[] made = new Object[size()];
+                        for (int n = 0; n < made.length; n++) {
+                            String text = "";
+                            for (int bit = 0; bit < 16; bit++) {
+                                text += (n >> bit & 1) == 0 ? "Aa" : "BB";
+                            }
+                            made[n] = List.of(text);
+                        }
+                        return made;
+                    }
+                };
+            }
+            return all;
+        }
+        """
+    right = "public Set<List<String>> f(int x) { return Set.of(List.of()); }"
+    problem = main(
+        """
+        if (!new Solution().f(2).equals(Set.of(List.of()))) { throw new AssertionError(); }
+        """
+    )
+    first, hung, last = outcomes(problem, right, slow, right + " ")
+    assert (first, last) == ("passed", "passed")
+    assert hung == "timeout"
 
 
 def test_limits_have_their_outcomes(monkeypatch):

@@ -122,12 +122,14 @@ def _java(jail: Jail, jobs: Jobs) -> dict[str, Verdict]:
             check, output
         )
 
-    def run(id_: str, check: Mapping[str, Any], classes: Mapping[str, bytes]) -> Verdict:
-        if check["kind"] == "cases":
-            return java.run_cases(jail, tools, id_, check, classes)
-        return java.run_main(jail, tools, id_, classes)
+    with java.tester(jail, tools) as tester:
 
-    return _compiled(jobs, unit, lambda units: java.compile_units(jail, tools, units), run)
+        def run(id_: str, check: Mapping[str, Any], classes: Mapping[str, bytes]) -> Verdict:
+            if check["kind"] == "cases":
+                return java.run_cases(jail, tools, id_, check, classes)
+            return java.run_main(tester, id_, classes)
+
+        return _compiled(jobs, unit, lambda units: java.compile_units(jail, tools, units), run)
 
 
 def _csharp(jail: Jail, jobs: Jobs) -> dict[str, Verdict]:

@@ -17,6 +17,9 @@ import tree_sitter_java
 #: A method on its own is not a compilation unit in either language, a class is.
 CLASS = "class Snippet {{\n{code}\n}}"
 
+_PATIENCE_MICROSECONDS = 3_000_000
+_BROKEN = b"("
+
 NO_CODE = "holds no code"
 UNPARSABLE = "does not parse"
 UNPARSABLE_TREE = "does not parse (tree-sitter)"
@@ -43,13 +46,33 @@ def _python_failure(code: str) -> str | None:
     return None if tree.body else NO_CODE
 
 
+class Parser:
+    """A parser that comes to an end.
+
+    Recovery from errors takes time by the square of a text's length or worse, and the text may
+    be written to take it. What takes longer than thousands of honest texts does not parse.
+    """
+
+    def __init__(self, language: tree_sitter.Language) -> None:
+        self._parser = tree_sitter.Parser()
+        self._parser.language = language
+
+    def parse(self, content: bytes) -> tree_sitter.Tree:
+        """The tree of a text; one with an error alone where that takes too long."""
+        self._parser.timeout_micros = _PATIENCE_MICROSECONDS
+        try:
+            return self._parser.parse(content)
+        except ValueError:
+            self._parser.reset()
+            self._parser.timeout_micros = 0
+            return self._parser.parse(_BROKEN)
+
+
 @functools.cache
-def parser(language: str) -> tree_sitter.Parser:
+def parser(language: str) -> Parser:
     """The tree-sitter parser of ``java`` or ``csharp``."""
     grammar = tree_sitter_java if language == "java" else tree_sitter_c_sharp
-    made = tree_sitter.Parser()
-    made.language = tree_sitter.Language(grammar.language())
-    return made
+    return Parser(tree_sitter.Language(grammar.language()))
 
 
 def _tree_failure(code: str, language: str) -> str | None:

@@ -9,6 +9,9 @@ from bench.scoring.sandbox import binary
 from bench.scoring.sandbox.cases import said
 from bench.scoring.sandbox.limits import JailResult
 
+#: With this status a compiler ends that met a unit which takes too long.
+DEADLINE = 9
+
 
 @dataclasses.dataclass(frozen=True, slots=True)
 class Unit:
@@ -38,7 +41,9 @@ def compile_batch(
     """Compile every unit. One that kills the compiler is that unit's error; the rest goes on.
 
     ``start`` runs the compiler on a request; it answers with one byte once it is up, and
-    then per unit one and what ``read`` reads, or zero and a message.
+    then per unit one and what ``read`` reads, or zero and a message. Where it dies of something
+    else than a unit's deadline, the units before may have had a part: only a unit that a new
+    compiler began with is blamed, any other is tried again.
     """
     compiled: list[Compiled] = []
     while len(compiled) < len(units):
@@ -52,6 +57,9 @@ def compile_batch(
             for _ in left:
                 compiled.append(_one(reader, read))
         except ValueError:
+            began_with_it = len(compiled) + len(left) == len(units)
+            if end.exit_code != DEADLINE and not began_with_it:
+                continue
             compiled.append(Compiled(None, f"the compiler gave up: {said(end)}"))
     return compiled
 

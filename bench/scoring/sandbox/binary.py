@@ -15,7 +15,7 @@ from typing import Any, Final
 from bench.data.casetypes import CaseType
 from bench.scoring.sandbox.cases import Answer, Told
 
-READY, LOADED, VALUE, RAISED, RETURNED = 1, 2, 3, 4, 5
+READY, LOADED, VALUE, RAISED = 1, 2, 3, 4
 _INT64 = range(-(2**63), 2**63)
 _DEEPEST = 120
 

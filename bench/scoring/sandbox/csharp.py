@@ -38,6 +38,7 @@ ENVIRONMENT = {
     "DOTNET_NOLOGO": "1",
 }
 _HEAP = {"DOTNET_GCHeapHardLimit": hex(256 * MIB)}
+_COMPILER_HEAP = {"DOTNET_GCHeapHardLimit": hex(1024 * MIB)}
 
 
 def compile_units(jail: Jail, net: DotNet, units: Sequence[Unit]) -> list[Compiled]:
@@ -48,7 +49,7 @@ def compile_units(jail: Jail, net: DotNet, units: Sequence[Unit]) -> list[Compil
             net.command("Compile", *net.references),
             stdin=request,
             mounts=net.mounts,
-            environment=ENVIRONMENT,
+            environment=ENVIRONMENT | _COMPILER_HEAP,
             limits=COMPILER_LIMITS,
         )
 

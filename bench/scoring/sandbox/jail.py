@@ -27,8 +27,9 @@ import time
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
-from bench.scoring.sandbox import seccomp
+from bench.scoring.sandbox import memory, seccomp
 from bench.scoring.sandbox.limits import JailResult, Limits, result
+from bench.scoring.sandbox.memory import Group
 from bench.scoring.sandbox.system import (
     bubblewrap,
     parents,
@@ -120,10 +121,13 @@ class Jail:
         user = user or self.draw()
         variables = {**_ENVIRONMENT, **(environment or {})}
         limited = [*self._limited(limits), *command]
+        group = self._group(limits)
+        entered = group.command() if group is not None else []
         filter_fd = _memory_file(seccomp.program() or b"")
         try:
+            confined = self._confined(mounts, variables, limits, filter_fd, user, view)
             process = subprocess.Popen(
-                [*self._confined(mounts, variables, limits, filter_fd, user, view), *limited],
+                [*entered, *confined, *limited],
                 stdin=subprocess.PIPE if isinstance(stdin, bytes) else stdin,
                 stdout=subprocess.PIPE if stdout is None else stdout,
                 stderr=subprocess.PIPE,
@@ -138,7 +142,7 @@ class Jail:
         finally:
             os.close(filter_fd)
         feed = stdin if isinstance(stdin, bytes) else b""
-        return Prisoner(process, time.monotonic(), limits.memory_bytes, feed)
+        return Prisoner(process, time.monotonic(), limits.memory_bytes, feed, group)
 
     def run(
         self,
@@ -162,6 +166,12 @@ class Jail:
         return result(
             prisoner.wait(limits.wall_s, limits.channel_bytes, limits.printed_bytes), limits
         )
+
+    def _group(self, limits: Limits) -> Group | None:
+        """A control group for a prisoner; one that has another user id from the start has none."""
+        if not self.confines or self.drop_first:
+            return None
+        return memory.group(limits.memory_bytes + limits.scratch_bytes)
 
     def _limited(self, limits: Limits) -> list[str]:
         """The command that lowers the resource limits and goes on as the next command."""

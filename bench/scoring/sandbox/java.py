@@ -1,13 +1,12 @@
 """Grading model-written Java: a whole batch compiled in one JVM, each sample run in its own.
 
-Both JVMs are jailed; the compiler too, since it reads text of unknown intent. What is
-compiled never touches the disk: classes come back over the channel and go in over the
-sample's standard input.
+A suite's own test runs in another JVM still, one for the batch. All are jailed; the compiler
+too, since it reads text of unknown intent. What is compiled never touches the disk: classes
+come back over the channel and go in over the sample's standard input.
 """
 
 from __future__ import annotations
 
-import secrets
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -15,15 +14,22 @@ from bench.data import casetypes
 from bench.records import Verdict
 from bench.scoring.sandbox import binary
 from bench.scoring.sandbox.batch import Compiled, Unit, compile_batch, started
-from bench.scoring.sandbox.cases import MEMORY_ERRORS, arguments, said
+from bench.scoring.sandbox.cases import arguments, said
 from bench.scoring.sandbox.jail import Jail
 from bench.scoring.sandbox.jdk import Jdk
 from bench.scoring.sandbox.limits import MIB, JailResult, Limits
 from bench.scoring.sandbox.referee import decide
+from bench.scoring.sandbox.tester import Program, Tester
 
 _FLAGS = ("-XX:TieredStopAtLevel=1", "-XX:+UseSerialGC", "-XX:-UsePerfData", "-Xshare:auto")
 _HEAP = ("-Xmx256m", "-Xss4m")
+#: The kit's own programs end when memory does: what goes on behind that is not to be trusted.
+_DIE = "-XX:+ExitOnOutOfMemoryError"
 SAMPLE_LIMITS = Limits(cpu_s=3, wall_s=40, memory_bytes=768 * MIB, processes=64, open_files=256)
+#: What a suite's test may take, on whatever the sample returns.
+TEST_CPU_S = 10
+#: One process for a whole batch; it ends itself when a single test takes too long.
+TESTER_LIMITS = Limits(cpu_s=36_000, memory_bytes=768 * MIB, processes=64, open_files=256)
 COMPILER_LIMITS = Limits(
     cpu_s=600,
     wall_s=900,
@@ -34,7 +40,7 @@ COMPILER_LIMITS = Limits(
 )
 
 Classes = Mapping[str, bytes]
-#: Marks the classes of a suite's test, which are loaded apart from the model's.
+#: Marks the classes of a suite's test, which run apart from the model's.
 _TEST = "test:"
 
 
@@ -43,7 +49,7 @@ def compile_units(jail: Jail, jdk: Jdk, units: Sequence[Unit]) -> list[Compiled]
 
     def start(request: bytes) -> JailResult:
         return jail.run(
-            [jdk.java, *_FLAGS, "-Xmx512m", "-Xss8m", "-cp", str(jdk.programs), "Compile"],
+            [jdk.java, *_FLAGS, "-Xmx512m", "-Xss8m", _DIE, "-cp", str(jdk.programs), "Compile"],
             stdin=request,
             mounts=[jdk.home, jdk.programs],
             limits=COMPILER_LIMITS,
@@ -61,46 +67,43 @@ def run_cases(
 ) -> Verdict:
     """Call a compiled sample with the arguments of every case and judge what it answers."""
     kinds = [casetypes.parse(text) for text in check["types"]["args"]]
-    body = binary.arguments(arguments(check), kinds)
-    end = _run(jail, jdk, classes, b"\1" + binary.text(check["entry"]) + body, bytes(16))
-    total = len(check["cases"])
+    calls = b"\1" + binary.text(check["entry"]) + binary.arguments(arguments(check), kinds)
+    sample = _sample(jdk)
+    end = jail.run(
+        sample.command,
+        stdin=_packed(classes) + calls,
+        mounts=sample.mounts,
+        limits=sample.limits,
+    )
     if not started(binary.Reader(end.channel)):
-        return Verdict(id_, "not-run", 0, total, f"the JVM did not start: {said(end)}")
+        detail = f"the JVM did not start: {said(end)}"
+        return Verdict(id_, "not-run", 0, len(check["cases"]), detail)
     return decide(binary.told, id_, check, end)
 
 
-def run_main(jail: Jail, jdk: Jdk, id_: str, classes: Classes) -> Verdict:
-    """Run a suite's Main; it passes only if the nonce comes back, which follows its return."""
-    nonce = secrets.token_bytes(16)
-    end = _run(jail, jdk, classes, b"\0" + binary.text("Main"), nonce)
-    expected = bytes([binary.READY, binary.LOADED, binary.RETURNED]) + nonce
-    if end.channel == expected and end.outcome == "exited":
-        return Verdict(id_, "passed", 1, 1)
-    reader = binary.Reader(end.channel)
-    if not started(reader):
-        return Verdict(id_, "not-run", 0, 1, f"the JVM did not start: {said(end)}")
-    reader.skip(binary.LOADED)
-    answers = reader.answers()
-    if answers and answers[0].raised is not None:
-        names = set(answers[0].raised)
-        outcome = "failed" if "java.lang.AssertionError" in names else "error"
-        outcome = "memory" if MEMORY_ERRORS & names else outcome
-        return Verdict(id_, outcome, 0, 1, answers[0].text)
-    outcome = "error" if end.outcome == "exited" else end.outcome
-    return Verdict(id_, outcome, 0, 1, f"Main did not return: {said(end)}")
+def tester(jail: Jail, jdk: Jdk) -> Tester:
+    """What runs the suites' own Java tests."""
+    command = [jdk.java, *_FLAGS, *_HEAP, _DIE, "-cp", str(jdk.programs), "Tester", str(TEST_CPU_S)]
+    tests = Program(command, [jdk.home, jdk.programs], TESTER_LIMITS)
+    return Tester(jail, tests, _sample(jdk))
 
 
-def _run(jail: Jail, jdk: Jdk, classes: Classes, body: bytes, nonce: bytes) -> JailResult:
+def run_main(tester: Tester, id_: str, classes: Classes) -> Verdict:
+    """Run a suite's Main against a compiled sample; it passes only if it returns."""
     test = {name.removeprefix(_TEST): classes[name] for name in classes if name.startswith(_TEST)}
     model = {name: classes[name] for name in classes if not name.startswith(_TEST)}
-    parts = [nonce]
-    for loaded in (model, test):
-        parts.append(binary.integer(len(loaded)))
-        for name, content in loaded.items():
-            parts += [binary.text(name), binary.integer(len(content)), content]
-    return jail.run(
-        [jdk.java, *_FLAGS, *_HEAP, "-cp", str(jdk.programs), "Run"],
-        stdin=b"".join([*parts, body]),
-        mounts=[jdk.home, jdk.programs],
-        limits=SAMPLE_LIMITS,
-    )
+    loaded = _packed(model) + b"\0"
+    job = binary.integer(len(loaded)) + loaded + _packed(test) + binary.text("Main")
+    return tester.verdict(id_, job, 1)
+
+
+def _sample(jdk: Jdk) -> Program:
+    command = [jdk.java, *_FLAGS, *_HEAP, "-cp", str(jdk.programs), "Run"]
+    return Program(command, [jdk.home, jdk.programs], SAMPLE_LIMITS)
+
+
+def _packed(classes: Classes) -> bytes:
+    parts = [binary.integer(len(classes))]
+    for name, content in classes.items():
+        parts += [binary.text(name), binary.integer(len(content)), content]
+    return b"".join(parts)

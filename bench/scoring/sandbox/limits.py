@@ -13,8 +13,8 @@ MIB = 1024 * 1024
 class Limits:
     """What one prisoner may use. CPU time decides; the wall clock is for those who sleep.
 
-    ``memory_bytes`` bounds each process' private data (RLIMIT_DATA) and the resident set
-    of all together; ``address_space`` adds RLIMIT_AS, which JVM and .NET cannot bear.
+    ``memory_bytes`` bounds each process' private data (RLIMIT_DATA) and the memory of all
+    together (see ``memory``); ``address_space`` adds RLIMIT_AS, which JVM and .NET cannot bear.
     """
 
     wall_s: float = 20.0

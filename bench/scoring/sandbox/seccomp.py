@@ -2,8 +2,9 @@
 
 Namespaces, capabilities and limits already hold the sample; this closes what they leave
 open: a user namespace of the sample's own (with its own mounts), the kernel's key ring,
-tracing and the like. Numbers: the kernel's ``asm/unistd_64.h`` and
-``asm-generic/unistd.h``; program layout: ``linux/seccomp.h`` and ``linux/filter.h``.
+tracing, memory that no process need map (so that no look would find it) and the like.
+Numbers: the kernel's ``asm/unistd_64.h`` and ``asm-generic/unistd.h``; program layout:
+``linux/seccomp.h`` and ``linux/filter.h``.
 """
 
 from __future__ import annotations
@@ -20,19 +21,26 @@ _CLONE_NEWUSER = 0x10000000
 
 #: machine -> (audit architecture, clone, clone3, denied calls). Denied are unshare, setns,
 #: mount, umount2, pivot_root, add_key, request_key, keyctl, bpf, perf_event_open, ptrace,
-#: userfaultfd, io_uring_setup, process_vm_readv, process_vm_writev.
+#: userfaultfd, io_uring_setup, process_vm_readv, process_vm_writev; then memfd_create,
+#: memfd_secret, shmget, msgget, mq_open, which lend memory outside of any process.
 _MACHINES: dict[str, tuple[int, int, int, tuple[int, ...]]] = {
     "x86_64": (
         0xC000003E,
         56,
         435,
-        (272, 308, 165, 166, 155, 248, 249, 250, 321, 298, 101, 323, 425, 310, 311),
+        (
+            *(272, 308, 165, 166, 155, 248, 249, 250, 321, 298, 101, 323, 425, 310, 311),
+            *(319, 447, 29, 68, 240),
+        ),
     ),
     "aarch64": (
         0xC00000B7,
         220,
         435,
-        (97, 268, 40, 39, 41, 217, 218, 219, 280, 241, 117, 282, 425, 270, 271),
+        (
+            *(97, 268, 40, 39, 41, 217, 218, 219, 280, 241, 117, 282, 425, 270, 271),
+            *(279, 447, 194, 186, 180),
+        ),
     ),
 }
 

@@ -69,26 +69,29 @@ class Tester:
     def verdict(self, id_: str, job: bytes, total: int) -> Verdict:
         """Let the suite's test of ``total`` parts decide on a sample.
 
-        A tester that dies is not this sample's fault unless it dies in a fresh one, too.
+        A tester that is gone is not this sample's fault unless a fresh one goes, too.
         """
-        fresh = self._running is None
-        found = self._try(id_, job, total)
-        if found is None and not fresh:
-            found = self._try(id_, job, total)
-        if found is None:
-            detail = "the test ended on what the model's code returned"
-            found = Verdict(id_, "error", 0, total, detail)
-        return found
-
-    def _try(self, id_: str, job: bytes, total: int) -> Verdict | None:
-        """The verdict on a sample that did start; None where the tester did not live to tell."""
-        if self._running is None:
-            self._running = _Running(self._jail, self._tests)
-        running = self._running
-        connection = running.begin(job)
-        if connection is None:
+        for _ in range(2):
+            fresh = self._running is None
+            running = self._running = self._running or _Running(self._jail, self._tests)
+            connection = running.begin(job)
+            if connection is not None:
+                end, reply = self._meet(running, connection)
+                if reply is not None:
+                    return _judged(id_, reply, end, total)
             self._end()
-            return Verdict(id_, "not-run", 0, total, f"the tester did not start: {running.said}")
+            if fresh and connection is None:
+                detail = f"the tester did not start: {running.said}"
+                return Verdict(id_, "not-run", 0, total, detail)
+            if fresh:
+                break
+        detail = "the test ended on what the model's code returned"
+        return Verdict(id_, "error", 0, total, detail)
+
+    def _meet(
+        self, running: _Running, connection: socket.socket
+    ) -> tuple[JailResult, bytes | None]:
+        """Start a sample at its end of a connection: how it ended, and what the tester says."""
         limits = self._sample.limits
         with connection:
             prisoner = self._jail.start(
@@ -99,12 +102,8 @@ class Tester:
                 limits=limits,
             )
         stop = running.control.fileno()
-        end = result(prisoner.wait(limits.wall_s, MIB, limits.printed_bytes, stop), limits)
-        reply = running.reply()
-        if reply is None:
-            self._end()
-            return None
-        return _judged(id_, reply, end, total)
+        end = prisoner.wait(limits.wall_s, MIB, limits.printed_bytes, stop)
+        return result(end, limits), running.reply()
 
     def _end(self) -> None:
         if self._running is not None:

@@ -10,10 +10,13 @@ import selectors
 import signal
 import subprocess
 import time
-from pathlib import Path
+
+from bench.scoring.sandbox import memory
+from bench.scoring.sandbox.memory import Group
 
 _LOOK_EVERY_S = 0.05
-_PAGE = os.sysconf("SC_PAGE_SIZE")
+#: Every so many looks the maps of all processes are read, which takes longer.
+_DEEP_LOOK = 4
 _CHUNK = 65536
 _PATIENCE_S = 0.5
 
@@ -34,15 +37,6 @@ class Exit:
     peak_rss_bytes: int
 
 
-def _children(pid: int) -> list[int]:
-    """The processes that the threads of a process started, as far as they can be seen."""
-    found: list[int] = []
-    with contextlib.suppress(OSError):
-        for task in Path(f"/proc/{pid}/task").iterdir():
-            found += map(int, (task / "children").read_text().split())
-    return found
-
-
 def _ends_within(pid: int, seconds: float) -> bool:
     """Whether a child process ends (without reaping it) within some seconds."""
     descriptor = os.pidfd_open(pid)
@@ -56,9 +50,16 @@ class Prisoner:
     """A started process, not yet waited for."""
 
     def __init__(
-        self, process: subprocess.Popen[bytes], started_s: float, memory_bytes: int, feed: bytes
+        self,
+        process: subprocess.Popen[bytes],
+        started_s: float,
+        memory_bytes: int,
+        feed: bytes,
+        group: Group | None = None,
     ) -> None:
         self.process = process
+        self._group = group
+        self._looks = 0
         self.started_s = started_s
         self.memory_bytes = memory_bytes
         self._feed = memoryview(feed)
@@ -71,7 +72,7 @@ class Prisoner:
         killing bubblewrap first would lose it.
         """
         pid = self.process.pid
-        for child in _children(pid):
+        for child in memory.children(pid):
             with contextlib.suppress(ProcessLookupError):
                 os.kill(child, signal.SIGKILL)
         if not _ends_within(pid, _PATIENCE_S):
@@ -100,8 +101,11 @@ class Prisoner:
                     os.set_blocking(pipe.fileno(), False)
                     selector.register(pipe.fileno(), selectors.EVENT_READ, name)
             self._write(selector)
+            look_s = time.monotonic() + _LOOK_EVERY_S
             while True:
-                names = {key.data for key, _ in selector.select(_LOOK_EVERY_S)}
+                left_s = max(0.0, look_s - time.monotonic())
+                names = {key.data for key, _ in selector.select(left_s)}
+                now_s = time.monotonic()
                 if "feed" in names:
                     self._write(selector)
                 for name in names & buffers.keys():
@@ -114,10 +118,12 @@ class Prisoner:
                     if _ends_within(self.process.pid, _PATIENCE_S):
                         break  # it saw its caller go, or was ending for a reason of its own
                     stopped_by = "stopped"
-                elif time.monotonic() > deadline:
+                elif now_s > deadline:
                     stopped_by = "timeout"
-                elif not names - {"feed"} and self._resident() > self.memory_bytes:
-                    stopped_by = "memory"
+                elif now_s >= look_s:  # by the clock: a busy prisoner is looked at, too
+                    if self._used() > self.memory_bytes:
+                        stopped_by = "memory"
+                    look_s = time.monotonic() + _LOOK_EVERY_S
                 if stopped_by is not None:
                     self.kill()
                     break
@@ -184,6 +190,10 @@ class Prisoner:
             pipe.close()
             if len(buffers[name]) > caps[name]:
                 stopped_by = stopped_by or "output-limit"
+        if self._group is not None:
+            if stopped_by is None and self._group.exceeded():
+                stopped_by = "memory"
+            self._group.remove()
         return Exit(
             stopped_by,
             self.process.returncode,
@@ -194,13 +204,12 @@ class Prisoner:
             max(self._peak, usage.ru_maxrss * 1024),
         )
 
-    def _resident(self) -> int:
-        """Resident bytes of the process tree now."""
-        total, waiting = 0, [self.process.pid]
-        while waiting:
-            pid = waiting.pop()
-            with contextlib.suppress(OSError, ValueError):
-                total += int(Path(f"/proc/{pid}/statm").read_text().split()[1]) * _PAGE
-                waiting += _children(pid)
-        self._peak = max(self._peak, total)
-        return total
+    def _used(self) -> int:
+        """Bytes of memory that the process tree uses now."""
+        pids = memory.tree(self.process.pid)
+        used = memory.resident_bytes(pids)
+        self._looks += 1
+        if self._group is None and self._looks % _DEEP_LOOK == 0:
+            used += memory.shared_bytes(pids)
+        self._peak = max(self._peak, used)
+        return used

@@ -17,7 +17,8 @@ using Microsoft.CodeAnalysis.CSharp;
 /// </summary>
 static class Compile
 {
-    const int UnitSeconds = 20;
+    const int UnitSeconds = 10;
+    const int LargestBytes = 16 << 20;
     const int StackBytes = 64 << 20;
 
     static void Main(string[] arguments)
@@ -42,6 +43,7 @@ static class Compile
             references: references.Select(path => MetadataReference.CreateFromFile(path)),
             options: options);
         output.WriteByte(1);
+        output.Flush();
         for (int units = Channel.Int(input); units > 0; units--)
         {
             var trees = new List<SyntaxTree>();
@@ -64,6 +66,12 @@ static class Compile
         if (errors.Count == 0)
         {
             var result = compilation.AddSyntaxTrees(trees).Emit(assembly);
+            if (result.Success && assembly.Length > LargestBytes)
+            {
+                output.WriteByte(0);
+                Channel.Block(output, Encoding.UTF8.GetBytes("the compiled code is too large"));
+                return;
+            }
             if (result.Success)
             {
                 output.WriteByte(1);

@@ -1,5 +1,6 @@
 using System;
 using System.Diagnostics;
+using System.Runtime.InteropServices;
 using System.Threading;
 
 /// <summary>
@@ -17,6 +18,10 @@ static class Deadline
 
     public static void None() => Volatile.Write(ref end, double.MaxValue);
 
+    /// <summary>At once: an orderly exit waits for what may not come to an end.</summary>
+    [DllImport("libc", EntryPoint = "_exit")]
+    static extern void End(int code);
+
     static double CpuSeconds() => Process.GetCurrentProcess().TotalProcessorTime.TotalSeconds;
 
     static void Look()
@@ -26,6 +31,6 @@ static class Deadline
             Thread.Sleep(500);
         }
         while (CpuSeconds() < Volatile.Read(ref end));
-        Environment.Exit(ExitCode);
+        End(ExitCode);
     }
 }

@@ -34,6 +34,7 @@ static class Diagnose
         using var input = new BufferedStream(Console.OpenStandardInput());
         using var output = new BufferedStream(Console.OpenStandardOutput());
         output.WriteByte(1);
+        output.Flush();
         for (int snippets = Channel.Int(input); snippets > 0; snippets--)
         {
             Channel.Int(input);

@@ -31,9 +31,9 @@ static class Run
         var output = Console.OpenStandardOutput();
         Console.SetOut(Console.Error);
         Console.SetIn(TextReader.Null);
+        output.WriteByte(Ready);
         Assembly sample = Assembly.Load(Channel.Bytes(input, Channel.Int(input)));
         string name = Channel.Text(input);
-        output.WriteByte(Ready);
         MethodInfo method = null;
         object owner = null;
         for (int calls = Channel.Int(input); calls > 0; calls--)

@@ -1,78 +1,90 @@
+import java.io.DataInputStream;
+import java.io.DataOutputStream;
+import java.io.IOException;
 import java.lang.reflect.Array;
-import java.lang.reflect.InvocationTargetException;
-import java.lang.reflect.Method;
-import java.lang.reflect.Modifier;
-import java.math.BigDecimal;
-import java.math.BigInteger;
-import java.util.AbstractMap;
 import java.util.ArrayList;
 import java.util.Collection;
-import java.util.LinkedHashMap;
-import java.util.LinkedHashSet;
-import java.util.LinkedList;
 import java.util.List;
+import java.util.ListIterator;
 import java.util.Map;
-import java.util.Optional;
-import java.util.Set;
-import java.util.SortedMap;
-import java.util.SortedSet;
-import java.util.TreeMap;
-import java.util.TreeSet;
 
 /**
- * Calls a model's Solution on behalf of a suite's test. What comes back is copied into the JDK's
- * own classes, so that no {@code equals} of the model's decides a comparison of the test's.
+ * Calls a model's Solution on behalf of a suite's test: the model's code is in another process.
+ * What comes back is built here of the JDK's own classes (see {@link Wire}).
  */
 public final class Bridge {
-    private static final Set<Class<?>> FINAL =
-            Set.of(
-                    Boolean.class, Character.class, Byte.class, Short.class, Integer.class,
-                    Long.class, Float.class, Double.class, String.class, BigInteger.class,
-                    BigDecimal.class, StringBuilder.class);
-    private static Class<?> solution;
-    private static Object instance;
+    /** The sample did not answer. */
+    static final class SampleDied extends Error {
+        private static final long serialVersionUID = 1;
+    }
 
-    private Bridge() {}
+    private static final ThreadLocal<Bridge> CURRENT = new ThreadLocal<>();
 
-    static void use(Class<?> model) {
-        solution = model;
+    private final DataInputStream in;
+    private final DataOutputStream out;
+    private final Wire wire;
+    boolean died;
+
+    Bridge(DataInputStream in, DataOutputStream out) {
+        this.in = in;
+        this.out = out;
+        this.wire = new Wire(in);
+    }
+
+    /** From here on this thread's calls go over this bridge. */
+    void use() {
+        CURRENT.set(this);
+    }
+
+    /** Whether a method could change a value in place. */
+    static boolean changes(Object value) {
+        return value instanceof Collection || value instanceof Map || value instanceof StringBuilder
+                || value != null && value.getClass().isArray();
     }
 
     /** Calls the method of a name and erased parameter types, as the facade knows them. */
     public static Object call(String name, String[] types, Object[] values) {
+        Bridge bridge = CURRENT.get();
+        if (bridge == null) {
+            throw new IllegalStateException("no test runs in this thread");
+        }
         try {
-            Method method = find(name, types);
-            boolean bound = !Modifier.isStatic(method.getModifiers());
-            if (bound && instance == null) {
-                var constructor = solution.getDeclaredConstructor();
-                constructor.setAccessible(true);
-                instance = constructor.newInstance();
-            }
-            Object result = method.invoke(bound ? instance : null, values);
-            for (Object value : values) {
-                plain(value); // what a method changes in place counts as its result
-            }
-            return plain(result);
-        } catch (InvocationTargetException thrown) {
-            throw Bridge.<RuntimeException>sneak(thrown.getCause());
-        } catch (ReflectiveOperationException missing) {
-            throw new IllegalStateException(missing);
+            return bridge.ask(name, types, values);
+        } catch (IOException gone) {
+            bridge.died = true;
+            throw new SampleDied();
         }
     }
 
-    private static Method find(String name, String[] types) throws NoSuchMethodException {
-        for (Method method : solution.getDeclaredMethods()) {
-            boolean fits = method.getName().equals(name) && method.getParameterCount() == types.length;
-            for (int n = 0; fits && n < types.length; n++) {
-                String own = method.getParameterTypes()[n].getTypeName().replace('$', '.');
-                fits = own.equals(types[n]) || !types[n].contains(".") && own.startsWith("java.lang.");
-            }
-            if (fits) {
-                method.setAccessible(true);
-                return method;
+    private Object ask(String name, String[] types, Object[] values) throws IOException {
+        Wire.text(name, out);
+        out.writeInt(types.length);
+        for (String type : types) {
+            Wire.text(type, out);
+        }
+        for (Object value : values) {
+            Wire.write(value, out, 0);
+        }
+        out.flush();
+        answer(Run.VALUE);
+        Object result = wire.read();
+        for (Object value : values) {
+            if (changes(value)) {
+                become(value, wire.read());
             }
         }
-        throw new NoSuchMethodException(name);
+        return result;
+    }
+
+    /** Passes over the answer that is due; what the model's code raised is raised here. */
+    void answer(int due) throws IOException {
+        int tag = in.readUnsignedByte();
+        if (tag == Run.RAISED) {
+            throw Bridge.<RuntimeException>sneak(raised());
+        }
+        if (tag != due) {
+            throw new IllegalStateException("answered what was not asked");
+        }
     }
 
     @SuppressWarnings("unchecked")
@@ -80,45 +92,56 @@ public final class Bridge {
         throw (T) cause;
     }
 
-    /** A copy in plain classes of the JDK: even its sorted sets ask a comparator what is equal. */
-    private static Object plain(Object value) {
-        if (value == null || FINAL.contains(value.getClass())) {
-            return value;
+    /** What was raised, as the nearest class of the JDK. */
+    private Throwable raised() throws IOException {
+        List<String> names = new ArrayList<>();
+        for (int left = Math.min(in.readInt(), 64); left > 0; left--) {
+            names.add(String.valueOf(wire.read()));
         }
-        if (value.getClass().isArray()) {
-            for (int n = 0; n < Array.getLength(value); n++) {
-                plain(Array.get(value, n));
+        String text = String.valueOf(wire.read());
+        for (String name : names) {
+            String message = text.startsWith(name + ": ") ? text.substring(name.length() + 2) : text;
+            try {
+                Class<?> kind = Class.forName(name, false, null);
+                if (Throwable.class.isAssignableFrom(kind)) {
+                    return (Throwable) kind.getConstructor(String.class).newInstance(message);
+                }
+            } catch (ReflectiveOperationException | LinkageError unfit) {
+                continue; // one that has no message, or is no class of the JDK's
             }
-            return value;
         }
-        if (value instanceof Optional<?> optional) {
-            return optional.map(Bridge::plain);
+        return new RuntimeException(text);
+    }
+
+    /** Makes a value what it became in the sample. */
+    @SuppressWarnings("unchecked")
+    private static void become(Object value, Object now) {
+        if (value.equals(now)) {
+            return;
         }
-        if (value instanceof Map<?, ?> map) {
-            boolean sorted = value instanceof SortedMap<?, ?> own && own.comparator() == null;
-            Map<Object, Object> copy = sorted ? new TreeMap<>() : new LinkedHashMap<>();
-            map.forEach((key, item) -> copy.put(plain(key), plain(item)));
-            return copy;
-        }
-        if (value instanceof Collection<?> items) {
-            Collection<Object> copy = new ArrayList<>();
-            if (value instanceof Set) {
-                boolean sorted = value instanceof SortedSet<?> own && own.comparator() == null;
-                copy = sorted ? new TreeSet<>() : new LinkedHashSet<>();
-            } else if (!(value instanceof List)) {
-                copy = new LinkedList<>();
+        try {
+            if (value instanceof List<?> list && now instanceof List<?> other
+                    && list.size() == other.size()) {
+                ListIterator<Object> place = ((List<Object>) list).listIterator();
+                for (Object item : other) {
+                    place.next();
+                    place.set(item);
+                }
+            } else if (value instanceof Collection<?> items && now instanceof Collection<?> other) {
+                items.clear();
+                ((Collection<Object>) items).addAll(other);
+            } else if (value instanceof Map<?, ?> map && now instanceof Map<?, ?> other) {
+                map.clear();
+                ((Map<Object, Object>) map).putAll(other);
+            } else if (value instanceof StringBuilder text) {
+                text.setLength(0);
+                text.append(now);
+            } else if (value.getClass() == now.getClass()
+                    && Array.getLength(value) == Array.getLength(now)) {
+                System.arraycopy(now, 0, value, 0, Array.getLength(value));
             }
-            for (Object item : items) {
-                copy.add(plain(item));
-            }
-            return copy;
+        } catch (UnsupportedOperationException fixed) {
+            return; // nor could the sample change it
         }
-        if (value instanceof Map.Entry<?, ?> entry) {
-            return new AbstractMap.SimpleEntry<>(plain(entry.getKey()), plain(entry.getValue()));
-        }
-        if (value.getClass().getClassLoader() != null) {
-            throw new IllegalStateException("returned an object of its own class");
-        }
-        return value;
     }
 }

@@ -10,7 +10,6 @@ import java.io.IOException;
 import java.io.OutputStream;
 import java.net.URI;
 import java.nio.charset.StandardCharsets;
-import java.time.Duration;
 import java.util.ArrayList;
 import java.util.LinkedHashMap;
 import java.util.List;
@@ -34,13 +33,14 @@ import javax.tools.ToolProvider;
  * file is a model's. Others are a suite's own test of its class Solution, and are compiled
  * against a {@link Facade} of it, so that the test meets plain values only. Writes per unit: true
  * and its classes (count, name and bytes each, those of the test marked), or false and the first
- * error. A unit that takes too much CPU time ends the process (a busy machine does not count); what was written before it stands, and the
- * caller goes on after it.
+ * error. A unit that takes too much CPU time ends the process (a busy machine does not count), and
+ * so does one that takes all memory; what was written before it stands, and the caller goes on
+ * after it.
  */
 final class Compile {
-    private static final long UNIT_SECONDS = 20;
+    private static final long UNIT_SECONDS = 10;
+    private static final int LARGEST_BYTES = 16 << 20;
     private static final String TEST_MARK = "test:";
-    private static volatile long deadline = Long.MAX_VALUE;
 
     private Compile() {}
 
@@ -50,13 +50,14 @@ final class Compile {
                 new DataOutputStream(
                         new BufferedOutputStream(new FileOutputStream(FileDescriptor.out)));
         System.setOut(System.err);
-        watch();
+        Deadline.watch(() -> {});
         JavaCompiler compiler = ToolProvider.getSystemJavaCompiler();
         DiagnosticCollector<JavaFileObject> unread = new DiagnosticCollector<>();
         StandardJavaFileManager standard =
                 compiler.getStandardFileManager(unread, null, StandardCharsets.UTF_8);
         standard.setLocation(StandardLocation.CLASS_PATH, List.of());
         out.writeBoolean(true);
+        out.flush(); // before anything that could end this process
         int units = in.readInt();
         for (int unit = 0; unit < units; unit++) {
             List<Source> sources = new ArrayList<>();
@@ -64,32 +65,11 @@ final class Compile {
             for (int file = 0; file < files; file++) {
                 sources.add(new Source(text(in), text(in)));
             }
-            deadline = cpuSeconds() + UNIT_SECONDS;
+            Deadline.within(UNIT_SECONDS);
             compile(compiler, standard, sources, out);
-            deadline = Long.MAX_VALUE;
+            Deadline.none();
             out.flush();
         }
-    }
-
-    private static long cpuSeconds() {
-        return ProcessHandle.current().info().totalCpuDuration().map(Duration::toSeconds).orElse(0L);
-    }
-
-    private static void watch() {
-        Thread thread =
-                new Thread(
-                        () -> {
-                            while (cpuSeconds() < deadline) {
-                                try {
-                                    Thread.sleep(500);
-                                } catch (InterruptedException interrupted) {
-                                    return;
-                                }
-                            }
-                            Runtime.getRuntime().halt(9);
-                        });
-        thread.setDaemon(true);
-        thread.start();
     }
 
     private static void compile(
@@ -108,6 +88,10 @@ final class Compile {
             List<Source> test = new ArrayList<>(sources.subList(1, sources.size()));
             test.add(new Source("Solution.java", facade.toString()));
             compiled = task(compiler, standard, test, TEST_MARK, classes, problem, null);
+        }
+        if (classes.values().stream().mapToLong(ByteArrayOutputStream::size).sum() > LARGEST_BYTES) {
+            compiled = false;
+            problem.append("the compiled code is too large");
         }
         out.writeBoolean(compiled);
         if (!compiled) {
@@ -140,14 +124,13 @@ final class Compile {
             JavacTask task =
                     (JavacTask) compiler.getTask(null, memory, diagnostics, options, null, sources);
             task.analyze();
-            boolean failed =
-                    diagnostics.getDiagnostics().stream()
-                            .anyMatch(one -> one.getKind() == Diagnostic.Kind.ERROR);
-            if (!failed) {
+            if (!failed(diagnostics)) {
                 if (facade != null) {
                     facade.append(Facade.of(task.getElements(), "Solution"));
                 }
                 task.generate();
+            }
+            if (!failed(diagnostics)) {
                 return true;
             }
         } catch (StackOverflowError | RuntimeException | IOException error) {
@@ -160,6 +143,11 @@ final class Compile {
             }
         }
         return false;
+    }
+
+    private static boolean failed(DiagnosticCollector<JavaFileObject> diagnostics) {
+        return diagnostics.getDiagnostics().stream()
+                .anyMatch(one -> one.getKind() == Diagnostic.Kind.ERROR);
     }
 
     private static void write(DataOutputStream out, byte[] bytes) throws IOException {

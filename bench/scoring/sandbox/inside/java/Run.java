@@ -12,20 +12,17 @@ import java.lang.reflect.Modifier;
 import java.nio.charset.StandardCharsets;
 import java.util.ArrayDeque;
 import java.util.Deque;
-import java.util.HashMap;
-import java.util.Map;
 
 /**
  * Runs one compiled sample inside the jail.
  *
- * <p>Reads a nonce, the model's classes, those of a suite's test, and then either calls
- * ({@code cases}: the name of the method and the arguments of every call) or the name of the
- * test's class whose {@code main} is to return ({@code main}). Standard output, taken over before any model-written class is loaded, carries
- * the answers: for {@code cases} claims about values, which the other side compares; for
- * {@code main} the nonce, which only this class has seen, and only in a local variable.
+ * <p>Reads the model's classes, and then either calls ({@code cases}: the name of the method and
+ * the arguments of every call) or serves a suite's test that is in another process (see {@link
+ * Serve}). Standard output, taken over before any model-written class is loaded, carries the
+ * answers: claims about values, which the other side compares.
  */
 final class Run {
-    private static final int READY = 1, LOADED = 2, VALUE = 3, RAISED = 4, RETURNED = 5;
+    static final int READY = 1, LOADED = 2, VALUE = 3, RAISED = 4;
 
     private Run() {}
 
@@ -36,39 +33,15 @@ final class Run {
                         new BufferedOutputStream(new FileOutputStream(FileDescriptor.out)));
         System.setOut(System.err);
         System.setIn(InputStream.nullInputStream());
-        byte[] nonce = in.readNBytes(16);
-        Loader loader = new Loader(ClassLoader.getPlatformClassLoader(), in);
-        Loader test = new Loader(Run.class.getClassLoader(), in);
-        boolean cases = in.readBoolean();
-        String name = Values.text(in);
         send(out, READY);
-        if (cases) {
-            call(loader, name, in, out);
+        Loader loader = new Loader(ClassLoader.getPlatformClassLoader(), in);
+        if (in.readBoolean()) {
+            call(loader, Values.text(in), in, out);
         } else {
-            main(loader, test, name, nonce, out);
+            Serve.serve(loader, in, out);
         }
         out.flush();
         Runtime.getRuntime().halt(0);
-    }
-
-    private static void main(
-            Loader loader, Loader test, String name, byte[] nonce, DataOutputStream out)
-            throws IOException {
-        try {
-            Bridge.use(loader.loadClass("Solution"));
-            Method main = test.loadClass(name).getDeclaredMethod("main", String[].class);
-            main.setAccessible(true);
-            send(out, LOADED);
-            main.invoke(null, (Object) new String[0]);
-        } catch (InvocationTargetException thrown) {
-            raised(out, thrown.getCause());
-            return;
-        } catch (Throwable thrown) {
-            raised(out, thrown);
-            return;
-        }
-        out.writeByte(RETURNED);
-        out.write(nonce);
     }
 
     private static void call(Loader loader, String name, DataInputStream in, DataOutputStream out)
@@ -111,13 +84,13 @@ final class Run {
         return constructor.newInstance();
     }
 
-    private static void send(DataOutputStream out, int tag) throws IOException {
+    static void send(DataOutputStream out, int tag) throws IOException {
         out.writeByte(tag);
         out.flush();
     }
 
     /** The names of the JDK classes of what was thrown, and its text. */
-    private static void raised(DataOutputStream out, Throwable thrown) throws IOException {
+    static void raised(DataOutputStream out, Throwable thrown) throws IOException {
         Deque<String> names = new ArrayDeque<>();
         for (Class<?> kind = thrown.getClass(); kind != null; kind = kind.getSuperclass()) {
             if (kind.getClassLoader() == null) {
@@ -136,49 +109,5 @@ final class Run {
             Values.write(kind, out, 0);
         }
         Values.write(text.length() > 300 ? text.substring(0, 300) : text, out, 0);
-    }
-
-    /** Defines the classes that came over standard input. */
-    private static final class Loader extends ClassLoader {
-        private final Map<String, byte[]> classes = new HashMap<>();
-
-        Loader(ClassLoader parent, DataInputStream in) throws IOException {
-            super(parent);
-            int count = in.readInt();
-            for (int n = 0; n < count; n++) {
-                String name = Values.text(in);
-                classes.put(name, in.readNBytes(in.readInt()));
-            }
-        }
-
-        @Override
-        protected Class<?> findClass(String name) throws ClassNotFoundException {
-            byte[] bytes = classes.get(name);
-            if (bytes == null) {
-                throw new ClassNotFoundException(name);
-            }
-            return defineClass(name, bytes, 0, bytes.length);
-        }
-
-        /** The method of a name and a number of parameters, static ones first. */
-        Method method(String name, int parameters) throws ReflectiveOperationException {
-            Method found = null;
-            for (String owner : classes.keySet()) {
-                for (Method method : Class.forName(owner, false, this).getDeclaredMethods()) {
-                    boolean fits =
-                            method.getName().equals(name)
-                                    && method.getParameterCount() == parameters
-                                    && !method.isSynthetic();
-                    if (fits && (found == null || Modifier.isStatic(method.getModifiers()))) {
-                        found = method;
-                    }
-                }
-            }
-            if (found == null) {
-                throw new NoSuchMethodException(name + " with " + parameters + " parameters");
-            }
-            found.setAccessible(true);
-            return found;
-        }
     }
 }
