@@ -6,6 +6,12 @@ import difflib
 from collections.abc import Iterable
 
 
+def one_line(text: str) -> str:
+    """A text as one line that a terminal can show: a file's name may hold anything."""
+    joined = " ".join(text.splitlines()) if len(text.splitlines()) > 1 else text
+    return "".join(one if one.isprintable() else ascii(one)[1:-1] for one in joined.strip("\r\n"))
+
+
 class BenchError(Exception):
     """A user's mistake or a broken input, told in one line and without a traceback.
 
@@ -17,8 +23,8 @@ class BenchError(Exception):
     def __init__(self, problem: str, *, hint: str) -> None:
         """State the ``problem`` (what and where) and the ``hint`` (what to do next)."""
         super().__init__(problem)
-        self.problem = problem
-        self.hint = hint
+        self.problem = one_line(problem)
+        self.hint = one_line(hint)
 
     def __str__(self) -> str:
         return f"{self.problem} — {self.hint}"

@@ -245,7 +245,7 @@ def test_a_carried_folder_needs_no_project_lock(server, data, tmp_path, monkeypa
 def test_a_broken_lock_is_named(tmp_path, data):
     hublock.PATH.parent.mkdir()
     hublock.PATH.write_text('{"repositories": {"a": {}}}')
-    with pytest.raises(DataError, match=r"hub\.lock\.json: not a lock of hub repositories"):
+    with pytest.raises(DataError, match=r"hub\.lock\.json: 'revision' is missing"):
         hublock.load(data)
 
 

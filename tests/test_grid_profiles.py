@@ -65,7 +65,7 @@ def test_those_of_the_results_come_before_the_kits_and_the_latest_first(tmp_path
     [
         (gpu_profiles.profile(schema=2), "schema"),
         (gpu_profiles.profile(gpu_profiles.training(rate=0.0)), "items.0.train.tokens_per_s"),
-        (gpu_profiles.profile(gpu_profiles.training(rate=float("nan"))), "tokens_per_s"),
+        (gpu_profiles.profile(gpu_profiles.training(rate=float("nan"))), "NaN is no number"),
         (gpu_profiles.profile(gpu_profiles.training(micro_rows="many")), "micro_rows"),
         (gpu_profiles.profile(gpu_profiles.training(tokens_per_s=None)), "without tokens_per_s"),
         (gpu_profiles.profile(gpu_profiles.training(tokens_per_s={})), "without tokens_per_s"),
@@ -87,7 +87,7 @@ def test_what_is_no_profile_is_refused_by_its_field(tmp_path, folder, content, t
 
 @pytest.mark.parametrize(
     ("text", "told"),
-    [("{", "Expecting"), ("[" * 100_000, "nested"), (" " * 4_000_001, "4000001 bytes")],
+    [("{", "Expecting"), ("[" * 100_000, "nested"), (" " * 4_000_001, "more than 4,000,000 bytes")],
 )
 def test_what_is_no_json_is_refused(tmp_path, folder, text, told):
     folder.mkdir(parents=True)

@@ -134,7 +134,7 @@ def test_the_text_of_a_package_can_be_read_again(mirror, tmp_path):
     [
         ("task,language,size\ngeneration,java,3b\n", "row 1 cannot be read"),
         ("task,language,size,method,metric,n,mean\na,b,3b,mt-fft,bleu,x,1\n", "row 1"),
-        (b"\xff\xfe", "cannot be read"),
+        (b"\xff\xfe", "UTF-16, or not text"),
     ],
 )
 def test_a_broken_file_names_the_row_and_the_report_says_so(tmp_path, scores, content, problem):

@@ -6,13 +6,12 @@ a model's ``config.json`` is here it is what counts, and the two have to agree.
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 from bench.costs import Shape
-from bench.data import hub
+from bench.data import hub, readers
 from bench.errors import DataError
 from bench.grid.study import HubBase, TinyBase
 
@@ -44,9 +43,9 @@ def shape(base: TinyBase | HubBase, mirror: Path | None) -> Shape | str:
     if folder is None:
         return listed or f"the shape of {base.repository} is known once its {CONFIG} is fetched"
     try:
-        config = json.loads((folder / CONFIG).read_bytes())
-    except (OSError, ValueError) as error:
-        return f"{folder / CONFIG}: {error}"
+        config = readers.read_object(folder / CONFIG)
+    except DataError as error:
+        return error.problem
     found = _of_config(config)
     if isinstance(found, Shape) and listed not in (None, found):
         raise DataError(

@@ -10,12 +10,11 @@ from __future__ import annotations
 import dataclasses
 import functools
 import math
-import tomllib
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from bench.data import codetotext, codexglue, corpora, lengths, problems
+from bench.data import codetotext, codexglue, corpora, lengths, problems, readers
 from bench.data.corpora import FULL, SPLITS, tracks_of
 from bench.data.fetching import needs
 from bench.data.prompts import wordings
@@ -169,7 +168,7 @@ def _tokens(study: Study, mine: Sequence[TrackSize]) -> float | None:
 
 @functools.cache
 def _counted(path: Path = TOKENS) -> Mapping[str, Mapping[str, float]]:
-    table = tomllib.loads(path.read_text(encoding="utf-8"))
+    table = readers.read_toml(path)
     return {name: counts for name, counts in table.items() if isinstance(counts, dict)}
 
 

@@ -20,12 +20,14 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 
 from bench import places
-from bench.data.readers import read_bytes, read_lines
+from bench.data.readers import read_bytes, read_lines, read_object
 from bench.errors import DataError, unknown
 
 ROOT = places.ROOT
 MANIFEST = ROOT / "datasets" / "sources.tsv"
 FETCH = "fetch it: nox -s fetch -- --study NAME"
+#: No file has a number of bytes or rows of as many digits.
+_MOST_DIGITS = 19
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
@@ -79,14 +81,16 @@ def manifest(path: Path = MANIFEST) -> Mapping[str, Source]:
         DataError: the manifest lacks a column, or a line of it is not whole.
     """
     names = [field.name for field in dataclasses.fields(Source)]
-    header, *lines = [line.split("\t") for line in read_lines(path)]
+    header, *lines = [line.split("\t") for line in read_lines(path) or [""]]
     if header != names:
         raise DataError(f"{path}: its columns are {header}, not {names}", hint="restore the file")
     sources = {}
     for number, values in enumerate(lines, 2):
         row = dict(zip(names, values, strict=False))
         numbers = {name: row.get(name, "") for name in ("rows", "bytes")}
-        whole = len(values) == len(names) and all(map(str.isdecimal, numbers.values()))
+        whole = len(values) == len(names) and all(
+            one.isdecimal() and len(one) < _MOST_DIGITS for one in numbers.values()
+        )
         if not whole or row["unit"] not in UNITS:
             raise DataError(f"{path}:{number}: not a whole entry", hint="restore the file")
         texts = {name: value for name, value in row.items() if name not in numbers}
@@ -184,7 +188,6 @@ def cache_folder() -> Path:
 
 def _verified() -> Mapping[str, str]:
     try:
-        marks = json.loads((cache_folder() / "verified.json").read_bytes())
-    except (OSError, ValueError):
+        return read_object(cache_folder() / "verified.json")
+    except DataError:
         return {}
-    return marks if isinstance(marks, dict) else {}

@@ -13,6 +13,7 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import IO, Any
 
+from bench.data.readers import opened
 from bench.errors import DataError
 
 #: Fields that hold what was written, the first one that a line has: as code, as the answers
@@ -84,7 +85,7 @@ def read(path: Path, fields: Sequence[str] = TEXT_FIELDS, *, longest: int | None
     lines: dict[tuple[str | None, ...], Line] = {}
     faults: list[Fault] = []
     try:
-        with path.open("rb") as file:
+        with opened(path) as file:
             for number, content in _contents(file):
                 line, wrong = _line(number, content, fields)
                 if line is not None and line.place in lines:

@@ -6,6 +6,9 @@ import json
 from collections.abc import Iterator, Mapping
 from typing import Any
 
+from bench.data import readers
+from bench.errors import DataError
+
 #: A value in words is not longer than this.
 _SHOWN = 40
 _ABSENT = object()
@@ -14,8 +17,8 @@ _ABSENT = object()
 def read(made_of: bytes | None) -> dict[str, Any] | None:
     """The ingredients of a key, None where they were not kept or are not what they should be."""
     try:
-        content = json.loads(made_of or b"")
-    except ValueError:
+        content = readers.parse_json(made_of or b"", "a key")
+    except DataError:
         return None
     if not isinstance(content, dict):
         return None

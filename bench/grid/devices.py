@@ -9,13 +9,13 @@ from __future__ import annotations
 import dataclasses
 import functools
 import shutil
-import tomllib
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 from bench import places
-from bench.errors import DataError, unknown
+from bench.data import readers
+from bench.errors import unknown
 from bench.grid import durations
 
 TABLE = places.ROOT / "datasets" / "gpus.toml"
@@ -116,8 +116,8 @@ def _table(path: Path = TABLE) -> Mapping[str, Mapping[str, Any]]:
     Raises:
         DataError: the table is not what it should be.
     """
-    try:
-        rows = tomllib.loads(path.read_text(encoding="utf-8"))["gpus"]
-        return {row["name"]: row for row in rows}
-    except (OSError, tomllib.TOMLDecodeError, KeyError, TypeError) as error:
-        raise DataError(f"{path}: {error}", hint="check the file out again") from None
+
+    def make(table: Mapping[str, Any]) -> Mapping[str, Mapping[str, Any]]:
+        return {row["name"]: row for row in table["gpus"]}
+
+    return readers.parsed(path, make, readers.read_toml(path))

@@ -11,6 +11,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path, PurePosixPath
 from typing import Any
 
+from bench.data import readers
 from bench.data.sources import sha256_of
 from bench.errors import DataError
 from bench.grid import keys
@@ -61,8 +62,7 @@ def _amiss(folder: Path, name: str, sha256: str | None) -> str | None:
         return "is not in the stage's record"
     if inner.is_absolute() or ".." in inner.parts:
         return "lies outside the stage's folder"
-    # Unlike a path's own, this takes any name: too long, or with a NUL.
-    if not os.path.isfile(path):  # noqa: PTH113
+    if not readers.exists(path):
         return "is missing"
     if not Path(os.path.realpath(path)).is_relative_to(os.path.realpath(folder)):
         return "lies outside the stage's folder"

@@ -8,7 +8,6 @@ names the file and the field that is wrong.
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Annotated, Any, Literal
@@ -16,6 +15,7 @@ from typing import Annotated, Any, Literal
 import pydantic
 
 from bench.costs import Shape
+from bench.data import readers
 from bench.errors import DataError
 
 SCHEMA = 1
@@ -167,18 +167,14 @@ def read(results: Path, reference: Path) -> list[Profile]:
 
 def _profile(path: Path, hint: str) -> Profile:
     """One file. A run's profile may be read while its last items are still to come."""
+    content = readers.read_json(path, hint=hint, most_bytes=_MOST_BYTES)
     try:
-        size = path.stat().st_size
-        if size > _MOST_BYTES:
-            raise ValueError(f"{size} bytes, more than a profile has")
-        return Profile.model_validate(_known(json.loads(path.read_bytes())))
+        return Profile.model_validate(_known(content))
     except pydantic.ValidationError as error:
         first = error.errors(include_url=False)[0]
         where = ".".join(str(part) for part in first["loc"]) or "the whole"
         problem = f"{where}: {first['msg']}"
-    except RecursionError:
-        problem = "nested too deeply"
-    except (OSError, ValueError) as error:
+    except ValueError as error:
         problem = str(error)
     raise DataError(f"{path}: not a profile of a GPU: {problem}", hint=hint)
 

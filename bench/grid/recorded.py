@@ -14,6 +14,7 @@ from typing import Any
 
 import pydantic
 
+from bench.data import readers
 from bench.errors import DataError
 from bench.grid import plan as planning
 from bench.grid import store
@@ -81,8 +82,8 @@ def runs(results: Path, first: Path, reference: Path) -> list[Run]:
 def run(folder: Path) -> Run | None:
     """The measured stages of a run folder; None where it does not say which study it ran."""
     try:
-        study = Study.model_validate_json((folder / store.STUDY).read_bytes())
-    except (OSError, pydantic.ValidationError):
+        study = Study.model_validate(readers.read_object(folder / store.STUDY))
+    except (DataError, pydantic.ValidationError):
         return None
     machines: dict[str | None, Mapping[str, Any]] = {}
     return Run(study.name, study, tuple(_measured(folder, study, machines)))
@@ -151,8 +152,8 @@ def _machine(folder: Path, provenance: str | None) -> Mapping[str, Any]:
     """The machine of an invocation, else of the last one; empty where nobody noted it."""
     for path in (folder / store.PROVENANCES / f"{provenance}.json", folder / store.RUN):
         try:
-            found = json.loads(path.read_bytes())["machine"]
-        except (OSError, ValueError, KeyError, TypeError):
+            found = readers.read_object(path).get("machine")
+        except DataError:
             continue
         if isinstance(found, dict):
             return found
@@ -165,12 +166,12 @@ def shipped_run(path: Path) -> Run:
     Raises:
         DataError: the file is not what ``write_reference`` writes.
     """
-    try:
-        content = json.loads(path.read_bytes())
+
+    def make(content: Any) -> Run:
         study = Study.model_validate(content["study"])
         return Run(study.name, study, _STAGES.validate_python(content["stages"]), content["origin"])
-    except (OSError, ValueError, KeyError, TypeError) as error:
-        raise DataError(f"{path}: {error}", hint="check the file out again") from None
+
+    return readers.parsed(path, make, readers.read_object(path, hint=readers.CHECK_OUT_AGAIN))
 
 
 def write_reference(folder: Path, target: Path) -> Path:
@@ -183,7 +184,7 @@ def write_reference(folder: Path, target: Path) -> Path:
     found = run(folder)
     if found is None or not found.stages:
         raise DataError(f"{folder} holds no measured stages", hint="run the study first")
-    told = json.loads((folder / store.RUN).read_bytes())
+    told = readers.read_object(folder / store.RUN, hint="run the study again")
     origin = {name: told.get(name) for name in ("time", "git", "machine", "jobs", "threads")}
     content = {
         "schema": 1,

@@ -23,7 +23,8 @@ from pathlib import Path
 
 import pydantic
 
-from bench.errors import BenchError, MachineError
+from bench.data import readers
+from bench.errors import BenchError, DataError, MachineError
 from bench.grid import keys
 from bench.records import SCHEMA, Outcome, StageRecord
 
@@ -124,12 +125,12 @@ def read_record(folder: Path) -> StageRecord | None:
     It carries the SHA-256 of its own content; those of older kits do not.
     """
     try:
-        content = json.loads((folder / RECORD).read_bytes())
-        sha256 = content.pop(_SELF) if _SELF in content else None
+        content = readers.read_object(folder / RECORD)
+        sha256 = content.pop(_SELF, None)
         if sha256 is not None and sha256 != keys.digest(content):
             return None
         record = _ADAPTER.validate_python(content)
-    except (OSError, ValueError, TypeError, AttributeError, RecursionError):
+    except (DataError, pydantic.ValidationError):
         return None
     return record if record.schema == SCHEMA else None
 
@@ -211,8 +212,8 @@ class Store:
     def made_of(self, owner: str, stage: str) -> bytes | None:
         """What a finished stage's key was made of; None where that was not kept."""
         try:
-            return (self.path(owner, stage) / MADE_OF).read_bytes()
-        except OSError:
+            return readers.read_bytes(self.path(owner, stage) / MADE_OF)
+        except DataError:
             return None
 
     def prepare(
@@ -339,8 +340,8 @@ class Store:
 
 def _read(path: Path) -> str | None:
     try:
-        return path.read_text()
-    except (OSError, UnicodeDecodeError):
+        return readers.read_text(path)
+    except DataError:
         return None
 
 

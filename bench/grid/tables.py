@@ -12,6 +12,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from bench.data import readers
 from bench.errors import BenchError, unknown
 from bench.grid import cells
 from bench.records import METHODS, TASKS, Cell
@@ -96,7 +97,7 @@ def _parsed(path: Path) -> Table:
 
 
 def _content(path: Path) -> bytes:
-    with path.open("rb") as file:
+    with readers.opened(path) as file:
         content = file.read(_LARGEST_BYTES + 1)
     if len(content) > _LARGEST_BYTES:
         raise BenchError(

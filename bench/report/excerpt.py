@@ -8,6 +8,7 @@ from __future__ import annotations
 import dataclasses
 from pathlib import Path
 
+from bench.data import readers
 from bench.errors import DataError
 from bench.grid.store import write_atomic, writing
 from bench.report import page
@@ -50,10 +51,7 @@ def write(report: Report, path: Path) -> None:
         DataError: the document lacks them, or cannot be read, or the report has no scores.
         MachineError: the document cannot be written.
     """
-    try:
-        text = path.read_text(encoding="utf-8")
-    except (OSError, UnicodeDecodeError) as error:
-        raise DataError(f"{path}: {error}", hint="name the document with --readme FILE") from None
+    text = readers.read_text(path, hint="name the document with --readme FILE")
     before, begin, rest = text.partition(BEGIN)
     _, end, after = rest.partition(END)
     if not begin or not end:

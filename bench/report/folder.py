@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 import dataclasses
+import io
 import itertools
-import json
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 import pandas as pd
+import pydantic
 
+from bench.data import readers
 from bench.errors import DataError
 from bench.grid import changes, intact
 from bench.grid.plan import GENERATE, SCORE, beside, of_base, of_model
@@ -21,6 +23,8 @@ from bench.report.mixture import Origin
 
 #: What a report reads of a stage that answered, and of one that scored.
 GENERATIONS, SCORES = "generations.jsonl", "scores.json"
+_METRICS = pydantic.TypeAdapter(dict[str, float | None])
+_NOTES = pydantic.TypeAdapter(dict[str, str])
 _AGAIN = "delete that stage's folder and give the same command again"
 _COPY = "copy it from where the run was made, or give the run's command again"
 
@@ -71,15 +75,20 @@ def read(folder: Path, study: Study, keys: Mapping[str, str] | None = None) -> R
         if scored is not None and scored.outcome is Outcome.OK:
             score_folders[name] = store.path(name, SCORE)
             _check(store, name, records)
-            scores = _read_json(score_folders[name] / SCORES)
-            metrics[name] = scores.get("metrics", {})
-            notes[name] = scores.get("notes", {})
+            path = score_folders[name] / SCORES
+            content = readers.read_object(path, hint=_AGAIN)
+            metrics[name], notes[name] = readers.parsed(path, _scores, content, hint=_AGAIN)
     kept = _provenances(folder)
-    provenance = _read_json(folder / RUN, _COPY) if (folder / RUN).is_file() else {}
+    provenance = readers.read_object(folder / RUN, hint=_COPY) if (folder / RUN).is_file() else {}
     if kept and not any(intact.same_invocation(provenance, one) for one in kept.values()):
         raise DataError(f"{folder / RUN}: is none of those in {PROVENANCES}/", hint=_COPY)
     origins = tuple(_origins(store, records, kept))
     return Run(study, cells, provenance, records, metrics, notes, score_folders, origins)
+
+
+def _scores(content: Mapping[str, Any]) -> tuple[dict[str, float | None], dict[str, str]]:
+    metrics = _METRICS.validate_python(content["metrics"], strict=True)
+    return metrics, _NOTES.validate_python(content["notes"], strict=True)
 
 
 def _check(store: Store, name: str, records: Mapping[tuple[str, str], StageRecord]) -> None:
@@ -106,7 +115,7 @@ def _provenances(folder: Path) -> dict[str, dict[str, Any]]:
     kept = {}
     for path in sorted((folder / PROVENANCES).glob("*.json")):
         if not intact.is_litter(path.name):
-            kept[path.stem] = _read_json(path, _COPY)
+            kept[path.stem] = readers.read_object(path, hint=_COPY)
             if intact.name_of(kept[path.stem]) != path.stem:
                 raise DataError(f"{path}: its content is not what it is named after", hint=_COPY)
     return kept
@@ -128,16 +137,6 @@ def owner(cell: Cell, model: str) -> str:
     return f"cells/{cell.id}/{model}"
 
 
-def _read_json(path: Path, hint: str = _AGAIN) -> dict[str, Any]:
-    try:
-        content = json.loads(path.read_text(encoding="utf-8"))
-    except (OSError, ValueError) as error:
-        raise DataError(f"{path}: {error}", hint=hint) from None
-    if not isinstance(content, dict):
-        raise DataError(f"{path}: not a JSON object", hint=hint)
-    return content
-
-
 def tables(run: Run) -> dict[str, dict[str, dict[Track, pd.DataFrame]]]:
     """The per-instance tables of the cells: suite -> cell id -> track -> table.
 
@@ -155,9 +154,11 @@ def tables(run: Run) -> dict[str, dict[str, dict[Track, pd.DataFrame]]]:
 
 
 def _read_table(path: Path) -> pd.DataFrame:
+    content = io.BytesIO(readers.read_bytes(path, hint=_AGAIN))
     try:
         return pd.read_csv(
-            path, dtype={"id": "str", "part": "str"}, keep_default_na=False, na_values=[""]
+            content, dtype={"id": "str", "part": "str"}, keep_default_na=False, na_values=[""]
         )
-    except (OSError, ValueError) as error:
-        raise DataError(f"{path}: {error}", hint=_AGAIN) from None
+    except ValueError as error:
+        told = " ".join(str(error).split())
+        raise DataError(f"{path}: not a table ({told})", hint=_AGAIN) from None

@@ -7,14 +7,13 @@ other data.
 
 from __future__ import annotations
 
-import csv
 import dataclasses
 import functools
-import io
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 from bench import places
+from bench.data import readers
 from bench.errors import DataError
 from bench.grid.study import HubBase, Study
 from bench.records import METHODS, TRACKS, Track
@@ -70,11 +69,7 @@ def load(path: Path = PATH) -> tuple[Published, ...]:
         DataError: the file is absent, or a row of it cannot be read.
     """
     hint = "take the file from the repository again, or write it: bench reanalyse --write-reference"
-    try:
-        lines = path.read_text(encoding="utf-8").splitlines(keepends=True)
-    except (OSError, UnicodeDecodeError) as error:
-        raise DataError(f"{path}: cannot be read ({error})", hint=hint) from None
-    table = csv.DictReader(io.StringIO("".join(line for line in lines if not line.startswith("#"))))
+    table = readers.read_rows(path, comment="#", hint=hint)
     found = []
     for place, row in enumerate(table, 1):
         try:

@@ -7,10 +7,13 @@ only as many bytes as an archive of its size can sensibly hold and the disk can 
 from __future__ import annotations
 
 import contextlib
+import datetime
 import lzma
+import math
 import os
 import shutil
 import stat
+import struct
 import tarfile
 import time
 import zipfile
@@ -19,7 +22,9 @@ from collections.abc import Callable, Iterator
 from pathlib import Path, PurePosixPath
 from typing import IO
 
+from bench.data.readers import opened
 from bench.errors import BenchError, DataError, MachineError
+from bench.grid.intact import is_litter
 
 #: A run's weights hardly compress, its text to a twentieth; a bomb to a thousandth.
 _RATIO = 200
@@ -27,13 +32,21 @@ _ALWAYS_BYTES = 64 * 2**20
 #: What stays free on the disk.
 _RESERVE_BYTES = 256 * 2**20
 _MOST_FILES = 100_000
-_LONGEST_NAME = 1024
+_LONGEST_NAME, _LONGEST_PART = 1024, 255
 _CHUNK_BYTES = 2**20
 _ZSTANDARD = b"\x28\xb5\x2f\xfd"
+_ANEW = "pack the run's folder anew, as it lies"
 _DAMAGED = "it is cut off or damaged: copy or download it again"
 
-#: A member's name, time of change (seconds since the epoch) and content.
-Member = tuple[PurePosixPath, float, IO[bytes]]
+#: Damage shows in many ways: each library that unpacks has errors of its own.
+_BROKEN = (tarfile.TarError, zipfile.BadZipFile, zlib.error, lzma.LZMAError, EOFError)
+_ODD = (NotImplementedError, RuntimeError, ValueError, OverflowError, struct.error)
+_IN_THE_WAY = (FileExistsError, NotADirectoryError, IsADirectoryError)
+#: The folder in which a Mac's archives hold what only Macs read.
+_MACS = "__MACOSX"
+
+#: A member's name, time of change (seconds since the epoch), bytes and content.
+Member = tuple[PurePosixPath, float, int, IO[bytes]]
 
 
 def unpack(
@@ -51,19 +64,34 @@ def unpack(
     names = []
     left = _Budget(archive, target)
     try:
-        for name, changed_s, content in _members(archive):
+        for name, changed_s, size, content in _members(archive):
+            left.declare(size)
+            if _MACS in name.parts or is_litter(name.name):
+                continue
             names.append(name)
             if len(names) > _MOST_FILES:
                 raise _refused(archive, f"more than {_MOST_FILES:,} files")
             if wanted(name):
-                path = target / name
-                path.parent.mkdir(parents=True, exist_ok=True)
-                with path.open("wb") as file:
-                    left.copy(content, file)
-                os.utime(path, (changed_s, changed_s))
-    except (tarfile.TarError, zipfile.BadZipFile, zlib.error, lzma.LZMAError, EOFError) as error:
+                _write(archive, target / name, changed_s, content, left)
+    except _BROKEN as error:
         raise DataError(f"{archive}: {error or 'ends too early'}", hint=_DAMAGED) from None
+    except _ODD as error:
+        told = str(error) or type(error).__name__
+        raise DataError(f"{archive}: cannot be unpacked: {told}", hint=_ANEW) from None
     return tuple(names)
+
+
+def _write(archive: Path, path: Path, changed_s: float, content: IO[bytes], left: _Budget) -> None:
+    """Write one file; no archive can say that it changed in the future."""
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        file = path.open("wb")
+    except _IN_THE_WAY:
+        raise _refused(archive, f"a file and a folder of one name: {path.name!r}") from None
+    with file:
+        left.copy(content, file)
+    changed_s = min(max(changed_s, 0.0), time.time()) if math.isfinite(changed_s) else 0.0
+    os.utime(path, (changed_s, changed_s))
 
 
 class _Budget:
@@ -72,12 +100,19 @@ class _Budget:
     def __init__(self, archive: Path, target: Path) -> None:
         self._archive = archive
         try:
-            size = archive.stat().st_size
+            with opened(archive) as file:
+                size = os.fstat(file.fileno()).st_size
         except OSError as error:
             told = f"{archive}: {error.strerror}"
             raise DataError(told, hint="check the path behind --from") from None
-        self._left = _ALWAYS_BYTES + _RATIO * size
+        self._left = self._declared = _ALWAYS_BYTES + _RATIO * size
         self._disk = shutil.disk_usage(target).free - _RESERVE_BYTES
+
+    def declare(self, size: int) -> None:
+        """Count a file that is passed over, too: it has to be unpacked to get behind it."""
+        self._declared -= size
+        if self._declared < 0:
+            raise _refused(self._archive, f"more than {_RATIO} times its own size")
 
     def copy(self, source: IO[bytes], file: IO[bytes]) -> None:
         while chunk := source.read(_CHUNK_BYTES):
@@ -116,7 +151,7 @@ def _members(archive: Path) -> Iterator[Member]:
                 if content is None:
                     kind = "a link" if member.issym() or member.islnk() else "a device or pipe"
                     raise _refused(archive, f"{kind}: {member.name}")
-                yield name, member.mtime, content
+                yield name, float(member.mtime), member.size, content
         except OSError as error:
             if error.errno is not None:
                 raise
@@ -135,9 +170,16 @@ def _of_zip(archive: Path) -> Iterator[Member]:
                 raise _refused(archive, f"a link or device: {info.filename}")
             if info.flag_bits & 1:
                 raise _refused(archive, f"an encrypted file: {info.filename}")
-            changed_s = time.mktime((*info.date_time, 0, 0, -1))
             with file.open(info) as content:
-                yield name, changed_s, content
+                yield name, _seconds(info.date_time), info.file_size, content
+
+
+def _seconds(told: tuple[int, int, int, int, int, int]) -> float:
+    """The time of a change; an archive may hold a thirteenth month."""
+    try:
+        return datetime.datetime(*told).timestamp()
+    except (ValueError, OverflowError):
+        return 0.0
 
 
 def _tar(archive: Path, stack: contextlib.ExitStack) -> tarfile.TarFile:
@@ -160,13 +202,17 @@ def _checked(archive: Path, name: str) -> PurePosixPath:
     """A member's name as a path that stays inside."""
     path = PurePosixPath(name)
     odd = path.is_absolute() or ".." in path.parts or "\\" in name or "\0" in name
+    shown = ascii(name if len(name) <= _LONGEST_NAME else f"{name[:60]}…")
     if odd or len(name) > _LONGEST_NAME:
-        shown = name if len(name) <= _LONGEST_NAME else f"{name[:60]}…"
-        raise _refused(archive, f"a name that leads out of it: {shown!r}")
+        raise _refused(archive, f"a name that leads out of it: {shown}")
+    try:
+        longest = max((len(os.fsencode(part)) for part in path.parts), default=0)
+    except UnicodeEncodeError:
+        raise _refused(archive, f"a name that no file can have: {shown}") from None
+    if longest > _LONGEST_PART:
+        raise _refused(archive, f"a name that is too long for a file: {shown[:60]}…")
     return path
 
 
 def _refused(archive: Path, what: str) -> DataError:
-    return DataError(
-        f"{archive}: refused: it holds {what}", hint="pack the run's folder anew, as it lies"
-    )
+    return DataError(f"{archive}: refused: it holds {what}", hint=_ANEW)

@@ -13,8 +13,8 @@ from typing import Any
 
 from bench import places
 from bench.containers import engine
-from bench.data import hub, sources
-from bench.errors import BenchError, MachineError
+from bench.data import hub, readers, sources
+from bench.errors import BenchError, DataError, MachineError
 from bench.grid import changes, keys
 from bench.grid import study as study_module
 from bench.grid.store import PROVENANCES, STUDY
@@ -177,7 +177,7 @@ def _images(made: _Made, folder: Path) -> Iterator[Finding]:
 def _reference(stored: Stored, folder: Path) -> str | None:
     name = stored.record.provenance if stored.record else None
     try:
-        content = json.loads((folder / PROVENANCES / f"{name}.json").read_bytes())
+        content = readers.read_object(folder / PROVENANCES / f"{name}.json")
         return str(content["images"][keys.IMAGES[stored.stage]]["reference"])
-    except (OSError, ValueError, KeyError, TypeError):
+    except (DataError, KeyError, TypeError):
         return None

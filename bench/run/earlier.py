@@ -10,12 +10,12 @@ from __future__ import annotations
 import contextlib
 import dataclasses
 import hashlib
-import json
 import os
 import shutil
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path, PurePosixPath
 
+from bench.data import readers
 from bench.errors import DataError
 from bench.grid import changes, intact, store
 from bench.grid.store import PROVENANCES, RUN, STUDY, Store, writing
@@ -165,7 +165,8 @@ def _bring(
         where = f"{path}: {owner}/{stage}/{name}"
         if inner.is_absolute() or ".." in inner.parts:
             raise DataError(f"{where}: a name that leads out of its stage", hint=_AGAIN)
-        if (source / name).is_symlink() or not (source / name).is_file():
+        # Unlike a path's own, these take any name: too long, or with a NUL.
+        if os.path.islink(source / name) or not readers.exists(source / name):  # noqa: PTH114
             raise DataError(f"{where}: missing, though the stage has recorded it", hint=_AGAIN)
         (target / name).parent.mkdir(parents=True, exist_ok=True)
         shutil.copy2(source / name, target / name)
@@ -184,16 +185,16 @@ def _provenances(root: Path, records: Sequence[StageRecord], path: Path) -> dict
     for name in dict.fromkeys(filter(None, (record.provenance for record in records))):
         file = root / PROVENANCES / f"{name}.json"
         try:
-            files[f"{PROVENANCES}/{name}.json"] = content = file.read_bytes()
-            same = intact.name_of(json.loads(content)) == name
-        except (OSError, ValueError, AttributeError):
+            files[f"{PROVENANCES}/{name}.json"] = readers.read_bytes(file)
+            same = intact.name_of(readers.read_object(file)) == name
+        except DataError:
             same = False
         if not same:
             where = f"{path}: {PROVENANCES}/{name}.json"
             raise DataError(f"{where}: missing or changed, though a stage names it", hint=_AGAIN)
     for name in (RUN, STUDY):
-        if (root / name).is_file():
-            files[name] = (root / name).read_bytes()
+        if readers.exists(root / name):
+            files[name] = readers.read_bytes(root / name, hint=_AGAIN)
     return files
 
 

@@ -7,10 +7,10 @@ are what reproducibility means here; another CPU may differ in the last bits of 
 from __future__ import annotations
 
 import dataclasses
-import json
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 
+from bench.data import readers
 from bench.errors import DataError
 from bench.grid.plan import GENERATE, SCORE
 from bench.grid.store import read_record
@@ -18,6 +18,7 @@ from bench.records import Outcome
 
 _WEIGHTS = ".safetensors"
 #: As in ``bench.run.stages``, which loads what a comparison does not need.
+_AMISS = "bench verify tells what is amiss"
 _GENERATIONS, _SCORES = "generations.jsonl", "scores.json"
 #: So many differences are named.
 _NAMED = 5
@@ -80,23 +81,16 @@ def _weights(run: Path) -> Iterator[tuple[str, str]]:
 
 def _answers(run: Path) -> Iterator[tuple[str, str]]:
     for stage, folder, _ in _stages(run, GENERATE):
-        for line in _read(folder / _GENERATIONS).splitlines():
-            answer = json.loads(line)
+        fields = {"suite": str, "id": str, "text": str}
+        for answer in readers.read_jsonl(folder / _GENERATIONS, fields, hint=_AMISS):
             yield f"{stage}: {answer['suite']} {answer['id']}", answer["text"]
 
 
 def _values(run: Path) -> Iterator[tuple[str, float]]:
     for stage, folder, _ in _stages(run, SCORE):
-        metrics: Mapping[str, float | None] = json.loads(_read(folder / _SCORES))["metrics"]
+        path = folder / _SCORES
+        content = readers.read_object(path, hint=_AMISS)
+        metrics = readers.require(content, "metrics", dict, str(path))
         for name, value in metrics.items():
             if value is not None:
                 yield f"{stage}: {name}", value
-
-
-def _read(path: Path) -> str:
-    try:
-        return path.read_text(encoding="utf-8")
-    except OSError as error:
-        raise DataError(
-            f"{path}: {error.strerror}", hint="bench verify tells what is amiss"
-        ) from None

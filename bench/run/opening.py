@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-import json
+import os
 import re
 from collections.abc import Mapping, Sequence
 from pathlib import Path, PurePosixPath
 
+from bench.data import readers
 from bench.errors import DataError
 from bench.grid.plan import BASE, EMBED, GENERATE, MEASURE, SCORE, TRAIN
 from bench.grid.store import PROVENANCES, RUN, STUDY
@@ -30,10 +31,10 @@ def open_run(
     path: Path, study: Study, owners: set[str], draft: Path
 ) -> tuple[Path, dict[str, list[str]]]:
     """The folder of the earlier run, and the finished stages of each model and base in it."""
-    if path.is_dir():
+    if os.path.isdir(path):  # noqa: PTH112 - of any name, too long ones among them
         root = path if not (path / study.name).is_dir() else path / study.name
         names = [one.relative_to(root).as_posix() for one in root.glob("*/**/record.json")]
-    elif path.exists():
+    elif os.path.lexists(path):
         into = draft / "unpacked"
         into.mkdir()
         unpacked = [str(name) for name in archives.unpack(path, into, lambda n: _is(n, owners))]
@@ -85,8 +86,8 @@ def check_study(root: Path, path: Path, study: Study) -> None:
     """Raise the error for a run of another study, as far as the run says which it is of."""
     for file, field in ((STUDY, "name"), (RUN, "study")):
         try:
-            name = json.loads((root / file).read_bytes()).get(field)
-        except (OSError, ValueError, AttributeError):
+            name = readers.read_object(root / file).get(field)
+        except DataError:
             continue
         if isinstance(name, str) and name != study.name:
             raise DataError(

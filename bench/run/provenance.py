@@ -19,6 +19,8 @@ from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from bench.data import readers
+from bench.errors import DataError
 from bench.gpus import gpu_visible
 from bench.grid import intact, keys, store
 from bench.grid.store import PROVENANCES, RUN
@@ -106,10 +108,10 @@ def complete(folder: Path, records: Iterable[StageRecord]) -> None:
 def read(folder: Path) -> dict[str, Any] | None:
     """A run's last provenance; None where it has none or it is unreadable."""
     try:
-        content = json.loads((folder / RUN).read_bytes())
-    except (OSError, ValueError):
+        content = readers.read_object(folder / RUN)
+    except DataError:
         return None
-    return content if isinstance(content, dict) and content.get("schema") == SCHEMA else None
+    return content if content.get("schema") == SCHEMA else None
 
 
 def _text(content: Mapping[str, Any]) -> bytes:

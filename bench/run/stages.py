@@ -399,8 +399,14 @@ def _answered(job: Job, problems: Mapping[str, Sequence[Sample]]) -> Answered:
 
 
 def _read_generations(path: Path) -> list[Generation]:
-    with path.open(encoding="utf-8") as lines:
-        return [Generation(**json.loads(line)) for line in lines]
+    from bench.data import readers
+
+    kinds = {"str": str, "int": int}
+    fields = {one.name: kinds[str(one.type)] for one in dataclasses.fields(Generation)}
+    del fields["output"]  # which scoring finds
+    hint = "delete the model's generate stage and give the same command again"
+    lines = readers.read_jsonl(path, fields, hint=hint)
+    return [readers.parsed(path, lambda one: Generation(**one), line, hint=hint) for line in lines]
 
 
 def _folder_bytes(folder: Path) -> int:

@@ -8,14 +8,14 @@ be broken in any way: each fault is told with its place and the next step, none 
 from __future__ import annotations
 
 import dataclasses
-import json
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
 import pydantic
 
-from bench.errors import BenchError
+from bench.data import readers
+from bench.errors import BenchError, DataError
 from bench.grid import intact, keys, store
 from bench.grid.store import MADE_OF, PROVENANCES, RECORD, RUN, STUDY, Store
 from bench.grid.study import Study
@@ -197,22 +197,16 @@ def _provenances(folder: Path, stages: Sequence[Stored]) -> Iterator[Finding]:
 
 def _object(path: Path) -> dict[str, Any] | None:
     try:
-        content = json.loads(path.read_bytes(), parse_constant=_refuse)
-    except (OSError, ValueError):
+        return readers.read_object(path)
+    except DataError:
         return None
-    return content if isinstance(content, dict) else None
-
-
-def _refuse(constant: str) -> None:
-    """NaN and Infinity are no JSON."""
-    raise ValueError(constant)
 
 
 def _own_study(folder: Path) -> Study | None:
     """The study as it was run, which the run keeps."""
     try:
-        return Study.model_validate_json((folder / STUDY).read_bytes())
-    except (OSError, pydantic.ValidationError):
+        return Study.model_validate(readers.read_object(folder / STUDY))
+    except (DataError, pydantic.ValidationError):
         return None
 
 

@@ -33,8 +33,9 @@ from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any, NamedTuple
 
+from bench.data import readers
 from bench.data.sources import cache_folder
-from bench.errors import MachineError
+from bench.errors import DataError, MachineError
 from bench.records import Sample, Verdict
 from bench.scoring.sandbox import engine
 from bench.scoring.sandbox.cases import said
@@ -260,8 +261,8 @@ def _read(end: JailResult, task: str) -> _Word:
 
 def _parsed(line: str) -> dict[str, Any]:
     try:
-        content = json.loads(line)
-    except ValueError:
+        content = readers.parse_json(line, "a verdict")
+    except DataError:
         return {}
     return content if isinstance(content, dict) else {}
 
@@ -291,7 +292,7 @@ def _records(given: Environment, language: str) -> Mapping[str, Mapping[str, Any
     else:
         content = given.content(name)
     try:
-        found = json.loads(content or b"")["RECORDS"]
+        found = readers.parse_json(content or b"", name)["RECORDS"]
         return {str(record["_id"]): record for record in found}
-    except (ValueError, KeyError, TypeError):
+    except (DataError, KeyError, TypeError):
         return None

@@ -12,6 +12,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from bench.data import readers
 from bench.errors import DataError
 from bench.records import SUMMARIZATION
 from bench.scoring import bertscore, side
@@ -83,12 +84,21 @@ def write(found: Mapping[str, Encoded], path: Path) -> None:
 
 
 def read(path: Path) -> dict[str, Encoded]:
-    """The values that ``write`` has kept."""
-    found = {}
-    for name, one in json.loads(path.read_text(encoding="utf-8")).items():
-        rows = None if one["rows"] is None else Rows(**one["rows"])
-        found[name] = Encoded(tuple(one["ids"]), rows, one["why"])
-    return found
+    """The values that ``write`` has kept.
+
+    Raises:
+        DataError: the file is not what ``write`` writes.
+    """
+
+    def make(content: Mapping[str, Any]) -> dict[str, Encoded]:
+        found = {}
+        for name, one in content.items():
+            rows = None if one["rows"] is None else Rows(**one["rows"])
+            found[name] = Encoded(tuple(one["ids"]), rows, str(one["why"]))
+        return found
+
+    hint = "delete the model's embed stage and give the same command again"
+    return readers.parsed(path, make, readers.read_object(path, hint=hint), hint=hint)
 
 
 def _rows(name: str, outputs: Sequence[Output], mirror: Path | None) -> Rows:

@@ -13,6 +13,8 @@ import os
 from collections.abc import Mapping
 from pathlib import Path
 
+from bench.data import readers
+from bench.errors import DataError
 from bench.grid.store import writing
 
 
@@ -24,8 +26,7 @@ class Answers:
         self._read_bytes = 0
         self._known: dict[str, str] = {}
         if path.exists():
-            with path.open("rb") as file:
-                self._catch_up(file.read())
+            self._catch_up(readers.read_bytes(path, hint="remove it, and the judge is asked again"))
 
     def __contains__(self, question: str) -> bool:
         return question in self._known
@@ -62,9 +63,10 @@ class Answers:
         whole, end, torn = content.rpartition(b"\n")
         for line in whole.splitlines():
             try:
-                entry = json.loads(line)
-                self._known.setdefault(entry["question"], entry["answer"])
-            except (ValueError, KeyError, TypeError):
+                entry = readers.parse_json(line, str(self._path))
+                if isinstance(entry["answer"], str):
+                    self._known.setdefault(entry["question"], entry["answer"])
+            except (DataError, KeyError, TypeError):
                 continue  # what a killed writer left of a line
         self._read_bytes += len(whole) + len(end)
         return bool(torn)

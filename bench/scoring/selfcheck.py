@@ -7,12 +7,12 @@ faults are data with a reason (``datasets/known_failures.toml``); any other is u
 from __future__ import annotations
 
 import dataclasses
-import tomllib
 from collections.abc import Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
 from bench import places
-from bench.errors import DataError
+from bench.data import readers
 from bench.records import Sample, Track, Verdict
 
 KNOWN = places.ROOT / "datasets" / "known_failures.toml"
@@ -91,9 +91,8 @@ def known_failures(path: Path = KNOWN) -> dict[tuple[str, str], str]:
     Raises:
         DataError: the file is not what it should be.
     """
-    try:
-        with path.open("rb") as file:
-            tables = tomllib.load(file)["failures"]
-        return {(table["suite"], table["id"]): table["reason"] for table in tables}
-    except (OSError, tomllib.TOMLDecodeError, KeyError, TypeError) as error:
-        raise DataError(f"{path}: {error}", hint="check the file out again") from None
+
+    def make(content: Mapping[str, Any]) -> dict[tuple[str, str], str]:
+        return {(one["suite"], one["id"]): one["reason"] for one in content["failures"]}
+
+    return readers.parsed(path, make, readers.read_toml(path))

@@ -15,6 +15,7 @@ import sys
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 
+from bench.data import readers
 from bench.errors import MachineError
 from bench.scoring.sandbox import jdk
 from bench.scoring.sandbox.jail import Jail
@@ -50,8 +51,8 @@ class Folder:
     def content(self, name: str) -> bytes | None:
         """A file of the scripts' folder or of one below; None where there is none."""
         for path in (self.builds / name, *sorted(self.builds.glob(f"*/{name}"))):
-            if path.is_file():
-                return path.read_bytes()
+            if readers.exists(path):
+                return readers.read_bytes(path)
         return None
 
     def run(

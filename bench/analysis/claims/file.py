@@ -5,13 +5,13 @@ Every key and name that does not exist is an error that names the nearest one th
 
 from __future__ import annotations
 
-import tomllib
 from collections.abc import Collection, Mapping, Sequence
 from pathlib import Path
 from typing import Annotated, Any, Literal, TypeVar
 
 import pydantic
 
+from bench.data import readers
 from bench.errors import BenchError, unknown
 from bench.records import METHODS, TASKS
 
@@ -162,12 +162,7 @@ def load(path: Path = CLAIMS, metrics: Collection[str] | None = None) -> tuple[C
         BenchError: no such file, not TOML, or a key, name or number that is not valid; the
             place is named, and for a name the nearest valid one.
     """
-    try:
-        content = tomllib.loads(path.read_text(encoding="utf-8"))
-    except OSError as error:
-        raise BenchError(f"{path}: {error.strerror}", hint="name a file of claims") from None
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
-        raise BenchError(f"{path}: not valid TOML: {error}", hint="mend that line") from None
+    content = readers.read_toml(path, hint="name a file of claims, or mend that line")
     for key in content:
         if key not in _TOP:
             raise _placed(path, unknown("key", key, _TOP))

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import itertools
-import json
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 
@@ -13,7 +12,7 @@ from bench.analysis.published.defects import Defects
 from bench.analysis.published.instances import Package
 from bench.analysis.published.reanalysis import STEPS
 from bench.analysis.published.verdicts import Reanalysis
-from bench.data.readers import read_lines
+from bench.data.readers import parse_json, read_lines
 from bench.errors import BenchError, DataError
 from bench.records import SUMMARIZATION, Sample, Track
 
@@ -139,7 +138,7 @@ def _summaries(stem: str, lines: Iterable[str]) -> list[Sample]:
     language = next((_LANGUAGES[part] for part in stem.split("_") if part in _LANGUAGES), "java")
     samples = []
     for number, line in enumerate(lines, 1):
-        record = json.loads(line)
+        record = parse_json(line, f"line {number}")
         code, reference = record.get("code"), record.get("reference_summary")
         if not isinstance(code, str) or not isinstance(reference, str):
             return []

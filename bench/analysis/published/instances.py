@@ -32,7 +32,7 @@ from bench.analysis.published.names import (
     tool_of,
 )
 from bench.analysis.statistics import Floats
-from bench.data import sources
+from bench.data import readers, sources
 from bench.errors import BenchError, DataError
 from bench.records import Track
 
@@ -145,10 +145,7 @@ def read_bytes(path: Path) -> bytes:
     Raises:
         DataError: it cannot be read.
     """
-    try:
-        return path.read_bytes()
-    except OSError as error:
-        raise DataError(f"{path}: cannot be read ({error.strerror})", hint=FETCH_AGAIN) from None
+    return readers.read_bytes(path)
 
 
 @functools.cache

@@ -5,14 +5,13 @@ Each has an owner, a licence and somebody to cite; ``missing`` says what of it i
 
 from __future__ import annotations
 
-import csv
 import dataclasses
 import fnmatch
 import functools
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from pathlib import Path
 
-from bench.data import codetotext, corpora, digests, hub, sources
+from bench.data import codetotext, corpora, digests, hub, readers, sources
 from bench.data.fetching import derive
 from bench.data.hub import Repository
 from bench.data.hub import lock as hublock
@@ -192,11 +191,11 @@ def citations(path: Path = CITATIONS) -> Mapping[str, str]:
     Raises:
         DataError: the file is not what it should be.
     """
-    with path.open(encoding="utf-8", newline="") as file:
-        rows = list(csv.reader(file, delimiter="\t"))
-    if rows[:1] != [["repository", "cite"]] or any(len(row) != 2 for row in rows):
-        raise DataError(f"{path}: not two columns, repository and cite", hint="restore the file")
-    return {name: cite for name, cite in rows[1:]}  # noqa: C416
+
+    def make(rows: Sequence[Mapping[str, str]]) -> dict[str, str]:
+        return {row["repository"]: row["cite"] for row in rows}
+
+    return readers.parsed(path, make, readers.read_rows(path, delimiter="\t"))
 
 
 def origins(needs: Needs, mirror: Path | None) -> list[Origin]:

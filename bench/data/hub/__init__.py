@@ -12,15 +12,13 @@ from __future__ import annotations
 import contextlib
 import dataclasses
 import functools
-import json
 import os
 import re
-import tomllib
 from collections.abc import Iterator, Mapping
 from pathlib import Path, PurePosixPath
-from typing import Literal
+from typing import Any, Literal
 
-from bench.data import sources
+from bench.data import readers, sources
 from bench.data.hub import lock as hublock
 from bench.data.hub.lock import Locked as Locked
 from bench.data.hub.lock import LockedFile as LockedFile
@@ -72,20 +70,19 @@ def repositories(path: Path = MANIFEST) -> Mapping[str, Repository]:
     Raises:
         DataError: the manifest is not what it should be.
     """
-    try:
-        with path.open("rb") as file:
-            tables = tomllib.load(file)
+
+    def make(tables: Mapping[str, Any]) -> list[Repository]:
         kinds: Mapping[Literal["model", "dataset"], str] = {
             "model": "models",
             "dataset": "datasets",
         }
-        found = [
+        return [
             Repository(**{**table, "kind": kind, **_tuples(table)})
             for kind, name in kinds.items()
             for table in tables[name]
         ]
-    except (OSError, tomllib.TOMLDecodeError, KeyError, TypeError) as error:
-        raise DataError(f"{path}: {error}", hint="check the file out again") from None
+
+    found = readers.parsed(path, make, readers.read_toml(path))
     return {repository.name: repository for repository in found}
 
 
@@ -210,8 +207,8 @@ def _parts(folder: Path) -> Iterator[Path]:
     if not index.is_file():
         yield folder / "model.safetensors"
         return
-    with contextlib.suppress(ValueError, KeyError, AttributeError):
-        for name in set(json.loads(index.read_bytes())["weight_map"].values()):
+    with contextlib.suppress(DataError, KeyError, AttributeError, TypeError):
+        for name in set(readers.read_object(index)["weight_map"].values()):
             yield folder / name
         return
     yield folder / "a readable index"

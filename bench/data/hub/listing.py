@@ -7,7 +7,6 @@ git's own name of the content for small ones.
 from __future__ import annotations
 
 import dataclasses
-import json
 import re
 import tempfile
 import urllib.parse
@@ -15,7 +14,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from bench.data import hub, sources
+from bench.data import hub, readers, sources
 from bench.data.fetching.download import Patience, Remote, download
 from bench.data.hub import Repository
 from bench.data.hub import lock as hublock
@@ -69,14 +68,14 @@ def ask(repository: Repository, patience: Patience | None = None) -> Listing:
         answer = Path(work) / "answer.json"
         download(Remote(f"{url}?blobs=true", headers=_authorization()), answer, None, patience)
         try:
-            content = json.loads(answer.read_bytes())
+            content = readers.read_json(answer)
             revision = str(content["sha"])
             files = {
                 str(one["rfilename"]): _remote(repository, revision, one)
                 for one in content["siblings"]
                 if hub.wanted(repository, str(one["rfilename"]))
             }
-        except (ValueError, KeyError, TypeError) as error:
+        except (DataError, ValueError, KeyError, TypeError) as error:
             raise DataError(
                 f"{url}: not an answer of a model hub ({type(error).__name__}: {error})",
                 hint="check HF_ENDPOINT",

@@ -8,13 +8,14 @@ from __future__ import annotations
 
 import dataclasses
 import json
+import os
 import tempfile
 from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
 from bench import places
-from bench.data import sources
-from bench.errors import DataError
+from bench.data import readers, sources
 
 PATH = sources.ROOT / "datasets" / "hub.lock.json"
 
@@ -66,21 +67,19 @@ def save(entries: Mapping[str, Locked], data: Path) -> bool:
 
 
 def _read(path: Path) -> dict[str, Locked]:
-    if not path.is_file():
+    if not os.path.lexists(path):
         return {}
-    try:
-        entries = json.loads(path.read_bytes())["repositories"]
+
+    def make(content: Any) -> dict[str, Locked]:
         return {
             key: Locked(
                 str(entry["revision"]),
                 {name: LockedFile(**file) for name, file in entry["files"].items()},
             )
-            for key, entry in entries.items()
+            for key, entry in content["repositories"].items()
         }
-    except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
-        raise DataError(
-            f"{path}: not a lock of hub repositories ({error})", hint="check the file out again"
-        ) from None
+
+    return readers.parsed(path, make, readers.read_json(path, hint=readers.CHECK_OUT_AGAIN))
 
 
 def _write(path: Path, entries: Mapping[str, Locked]) -> None:

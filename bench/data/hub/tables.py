@@ -8,14 +8,13 @@ from __future__ import annotations
 
 import gzip
 import importlib
-import json
 import zlib
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 from bench.data.hub import Repository, Rows
-from bench.data.readers import FETCH_AGAIN, require
+from bench.data.readers import FETCH_AGAIN, opened, parse_json, require
 from bench.errors import DataError, MachineError
 
 #: Rows that are in memory at once.
@@ -107,6 +106,7 @@ def _opened(path: Path) -> Any:
             hint="pip install -e '.[score]' (every nox session does it in its own environment)",
         ) from None
     try:
+        opened(path).close()
         return parquet.ParquetFile(path)
     except (OSError, arrow.ArrowInvalid) as error:
         raise _broken(path, error) from None
@@ -126,10 +126,7 @@ def _parquet_rows(path: Path, fields: Sequence[str]) -> Iterator[dict[str, Any]]
 
 def _json_rows(path: Path) -> Iterator[dict[str, Any]]:
     for number, line in enumerate(_lines(path), 1):
-        try:
-            record = json.loads(line)
-        except ValueError as error:
-            raise DataError(f"{path}:{number}: not valid JSON: {error}", hint=FETCH_AGAIN) from None
+        record = parse_json(line, f"{path}:{number}")
         if not isinstance(record, dict):
             raise DataError(f"{path}:{number}: not a JSON object", hint=FETCH_AGAIN)
         yield record
@@ -137,8 +134,8 @@ def _json_rows(path: Path) -> Iterator[dict[str, Any]]:
 
 def _lines(path: Path) -> Iterator[bytes]:
     try:
-        with gzip.open(path, "rb") if path.suffix == ".gz" else path.open("rb") as file:
-            yield from file
+        with opened(path) as plain:
+            yield from gzip.GzipFile(fileobj=plain) if path.suffix == ".gz" else plain
     except (OSError, EOFError, zlib.error) as error:
         raise _broken(path, error) from None
 

@@ -10,11 +10,11 @@ from __future__ import annotations
 import dataclasses
 import hashlib
 import re
-import tomllib
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from bench import places
+from bench.data import readers
 from bench.errors import DataError, unknown
 from bench.records import GENERATION, TRACKS, Sample, Track
 
@@ -103,11 +103,7 @@ class Prompts:
         path = folder / f"{variant}.toml"
         if not path.is_file():
             raise unknown("prompts", variant, (file.stem for file in folder.glob("*.toml")))
-        content = path.read_bytes()
-        try:
-            table = tomllib.loads(content.decode())
-        except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
-            raise DataError(f"{path}: not valid TOML: {error}", hint="mend that line") from None
+        table, content = readers.read_toml(path, hint="mend that line"), readers.read_bytes(path)
         wordings = {track: _wording(path, table, track) for track in TRACKS}
         return cls(variant, hashlib.sha256(content).hexdigest(), wordings)
 

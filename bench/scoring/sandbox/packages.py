@@ -17,13 +17,13 @@ import subprocess
 import sys
 import tarfile
 import tempfile
-import tomllib
 import zipfile
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path, PurePosixPath
-from typing import IO
+from typing import IO, Any
 
 from bench import places
+from bench.data import readers
 from bench.errors import DataError, MachineError
 
 PINS = places.ROOT / "datasets" / "tools.toml"
@@ -75,12 +75,12 @@ def all_pinned() -> list[Package]:
     Raises:
         DataError: the file is not readable as what it should be.
     """
-    try:
-        with PINS.open("rb") as file:
-            tables = tomllib.load(file)["packages"]
+
+    def make(content: Mapping[str, Any]) -> list[Package]:
+        tables = content["packages"]
         return [Package(**{**table, "files": tuple(table.get("files", ()))}) for table in tables]
-    except (OSError, tomllib.TOMLDecodeError, KeyError, TypeError) as error:
-        raise DataError(f"{PINS}: {error}", hint="check the file out again") from None
+
+    return readers.parsed(PINS, make, readers.read_toml(PINS))
 
 
 def offline() -> bool:
