@@ -22,6 +22,13 @@ from pathlib import Path
 import nox
 
 ROOT = Path(__file__).parent
+#: Pythons for which every locked package has a wheel, or is built (from 3.13: one, in C).
+PYTHONS = ((3, 11), (3, 14))
+if not PYTHONS[0] <= sys.version_info[:2] <= PYTHONS[1]:
+    sys.exit(
+        f"nox runs on Python {platform.python_version()}, and bench needs one from 3.11 to 3.14: "
+        "./reproduce finds or brings one, in .nox-env"
+    )
 sys.path.insert(0, str(ROOT))  # nox runs from its own environment, without the package
 
 from bench.containers import wheels  # noqa: E402

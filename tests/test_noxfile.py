@@ -37,7 +37,7 @@ ENVIRONMENTS = [
         "platform_machine": "x86_64",
         "extra": "",
     }
-    for python in ("3.11", "3.12", "3.13")
+    for python in ("3.11", "3.12", "3.13", "3.14")
 ]
 
 

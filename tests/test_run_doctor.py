@@ -32,6 +32,7 @@ def test_a_broken_sandbox_names_its_reason_and_the_remedy(monkeypatch):
 def test_missing_tools_are_named(monkeypatch, tmp_path):
     monkeypatch.setenv("PATH", str(tmp_path))
     monkeypatch.delenv("JAVA_HOME", raising=False)
+    monkeypatch.setattr(jdk, "INSTALLED", tmp_path)
     monkeypatch.setenv("BENCH_CACHE", str(tmp_path))
     jdk.jdk.cache_clear()
     checks = {check.name: check for check in doctor.checks()}

@@ -16,7 +16,7 @@ from bench.errors import MachineError
 from bench.records import GENERATION, TRANSLATION
 from bench.scoring.admission import NotRunError
 from bench.scoring.quality import java, javatools, jvm
-from bench.scoring.sandbox import packages
+from bench.scoring.sandbox import jdk, packages
 from bench.scoring.sandbox.jail import Jail, unsafe_jail
 from bench.scoring.sandbox.limits import JailResult
 
@@ -273,6 +273,7 @@ def test_a_machine_without_java_or_npm_says_what_to_install(monkeypatch, tmp_pat
     monkeypatch.setenv("PATH", str(tmp_path))
     monkeypatch.setenv("BENCH_CACHE", str(tmp_path))
     monkeypatch.delenv("JAVA_HOME", raising=False)
+    monkeypatch.setattr(jdk, "INSTALLED", tmp_path)
     assert javatools.found(["pmd"]) == {"analysers' java": None, "pmd": None}
     assert javatools.found(["roslyn"]) == {}
     with pytest.raises(NotRunError, match=r"npm is missing.*apt-get install -y npm$"):

@@ -6,6 +6,7 @@ import dataclasses
 
 import pytest
 
+from bench.errors import MachineError
 from bench.records import Sample
 from bench.scoring import execution
 from bench.scoring.sandbox import java
@@ -426,12 +427,13 @@ def test_a_unit_that_kills_the_compiler_is_its_own_error():
     assert outcomes(double(), right, deep, right + " ") == ["passed", "compile-error", "passed"]
 
 
-def test_without_a_jdk_nothing_is_judged(monkeypatch):
+def test_without_a_jdk_nothing_is_judged(monkeypatch, tmp_path):
     from bench.scoring.sandbox import jdk
 
     jdk.jdk.cache_clear()
     monkeypatch.setenv("PATH", "/nowhere")
     monkeypatch.delenv("JAVA_HOME", raising=False)
+    monkeypatch.setattr(jdk, "INSTALLED", tmp_path)
     try:
         (verdict,) = graded(double(), "static int f(int x) { return 2 * x; }")
     finally:
@@ -446,3 +448,40 @@ def test_without_a_sandbox_nothing_is_run():
     verdicts = execution.grade([problem], {problem.id: "static int f(int x)"}, closed)
     assert verdicts[problem.id].passed is None
     assert "restricted" in verdicts[problem.id].detail
+
+
+@pytest.fixture
+def jdks(monkeypatch, tmp_path):
+    """Makes JDKs that state a version; none of the machine's is seen."""
+    from bench.scoring.sandbox import jdk
+
+    monkeypatch.setattr(jdk, "INSTALLED", tmp_path / "jvm")
+    monkeypatch.setenv("PATH", "/nowhere")
+    monkeypatch.delenv("JAVA_HOME", raising=False)
+
+    def make(version, below="jvm"):
+        folder = tmp_path / below / f"jdk-{version}"
+        (folder / "bin").mkdir(parents=True)
+        for name in ("java", "javac"):
+            (folder / "bin" / name).touch()
+        (folder / "release").write_text(f'JAVA_VERSION="{version}"\n')
+        return folder
+
+    return make
+
+
+def test_an_installed_jdk_is_found_the_oldest_that_will_do(jdks, monkeypatch):
+    from bench.scoring.sandbox import jdk
+
+    for version in ("1.8.0_392", "11.0.2"):
+        jdks(version)
+    with pytest.raises(MachineError, match=r"JDK 1\.8\.0_392 in .*: 17 or newer is needed"):
+        jdk.home()
+    newest = jdks("25")
+    assert jdk.home() == newest
+    seventeen = jdks("17.0.9")
+    assert jdk.home() == seventeen
+    monkeypatch.setenv("JAVA_HOME", str(newest))
+    assert jdk.home() == newest
+    monkeypatch.setenv("JAVA_HOME", str(jdks("16", "own")))
+    assert jdk.home() == seventeen

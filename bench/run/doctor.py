@@ -68,7 +68,7 @@ def checks() -> list[Check]:
 def _python() -> Check:
     version = platform.python_version()
     fits = sys.version_info >= (3, 11)
-    return Check("Python", fits, version, "" if fits else "apt-get install -y python3 python3-venv")
+    return Check("Python", fits, version, "" if fits else "./reproduce finds or brings one")
 
 
 def _disk() -> Check:

@@ -14,6 +14,10 @@ from pathlib import Path
 from bench.errors import MachineError
 from bench.scoring.sandbox.kept import made
 
+#: The oldest version that compiles and runs the kit's own programs.
+LEAST = 17
+#: Where Debian, Ubuntu and Fedora install JDKs.
+INSTALLED = Path("/usr/lib/jvm")
 INSIDE = Path(__file__).parent / "inside"
 
 
@@ -31,7 +35,10 @@ class Jdk:
         return str(self.home / "bin" / "java")
 
 
-_INSTALL_JDK = "apt-get install -y openjdk-17-jdk-headless, or set JAVA_HOME to a JDK 17 or newer"
+_INSTALL_JDK = (
+    "./reproduce installs one, or apt-get install -y openjdk-17-jdk-headless (21 or 25 where that "
+    "is not offered), or set JAVA_HOME to a JDK 17 or newer"
+)
 
 
 @functools.cache
@@ -73,20 +80,33 @@ def version(folder: Path) -> str:
 
 
 def home() -> Path:
-    """The folder of the JDK.
+    """The folder of the JDK: JAVA_HOME's, the PATH's, else the oldest installed that will do.
 
     Raises:
-        MachineError: there is none with a compiler.
+        MachineError: there is none with a compiler, or each is too old.
     """
     configured = os.environ.get("JAVA_HOME")
     found = shutil.which("javac")
     candidates = [Path(configured)] if configured else []
     if found:
         candidates.append(Path(found).resolve().parents[1])
+    installed = INSTALLED.iterdir() if INSTALLED.is_dir() else ()
+    candidates += sorted(installed, key=lambda folder: (_major(folder) or 0, folder.name))
+    too_old = []
     for candidate in candidates:
         if all((candidate / "bin" / name).is_file() for name in ("java", "javac")):
-            return candidate.resolve()
+            if (_major(candidate) or LEAST) >= LEAST:
+                return candidate.resolve()
+            too_old.append(f"JDK {version(candidate)} in {candidate}")
+    if too_old:
+        raise MachineError(f"{too_old[0]}: {LEAST} or newer is needed", hint=_INSTALL_JDK)
     raise MachineError("no Java compiler (javac) on the PATH or in JAVA_HOME", hint=_INSTALL_JDK)
+
+
+def _major(folder: Path) -> int | None:
+    """The main number of a JDK's version (8 of 1.8.0), None where it does not say."""
+    found = re.match(r"(?:1\.)?(\d+)", version(folder))
+    return int(found[1]) if found else None
 
 
 def _run(command: list[str], what: str) -> str:
