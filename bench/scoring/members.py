@@ -7,11 +7,14 @@ is a file in neither language, a constructor is no statement.
 from __future__ import annotations
 
 import dataclasses
+import functools
 from collections.abc import Iterator
 
 import tree_sitter
+import tree_sitter_c_sharp
+import tree_sitter_java
 
-from bench.scoring.quality.syntax import parser
+from bench.scoring import rawstrings
 
 IMPORT, PACKAGE, NAMESPACE = "import", "package", "namespace"
 TYPE, METHOD, FIELD, MEMBER = "type", "method", "field", "member"
@@ -112,6 +115,20 @@ class Parts:
         return self.content[part.start : part.end].decode(errors="surrogatepass")
 
 
+def tree(content: bytes, language: str) -> tree_sitter.Node:
+    """The root of the syntax tree of some ``java`` or ``csharp`` in UTF-8."""
+    readable = rawstrings.readable(content) if language == "csharp" else content
+    return _parser(language).parse(readable).root_node
+
+
+@functools.cache
+def _parser(language: str) -> tree_sitter.Parser:
+    grammar = tree_sitter_java if language == "java" else tree_sitter_c_sharp
+    made = tree_sitter.Parser()
+    made.language = tree_sitter.Language(grammar.language())
+    return made
+
+
 def encoded(code: str) -> bytes:
     """Code as the parser takes it, even where half a surrogate pair is in it."""
     return code.encode(errors="surrogatepass")
@@ -128,7 +145,7 @@ def parts(code: str, language: str) -> Parts:
     Where it parses only as members of a class, its imports still count as such.
     """
     content = encoded(code)
-    root = parser(language).parse(content).root_node
+    root = tree(content, language)
     if not root.has_error:
         return Parts(content, tuple(_parts(root.children)), True)
     tops = [one for one in _parts(root.children) if one.kind in (IMPORT, PACKAGE)]
@@ -137,7 +154,7 @@ def parts(code: str, language: str) -> Parts:
     for one in tops:
         blanked[one.start : one.end] = _blank(content[one.start : one.end])
     opening = _OPENING.encode()
-    wrapped = parser(language).parse(opening + bytes(blanked) + b"\n}").root_node
+    wrapped = tree(opening + bytes(blanked) + b"\n}", language)
     if wrapped.has_error or len(wrapped.named_children) != 1:
         return Parts(content, tuple(_parts(root.children)), False)
     body = wrapped.named_children[0].child_by_field_name("body")
