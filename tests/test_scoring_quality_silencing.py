@@ -94,6 +94,57 @@ def test_lizard_sees_every_function(language, code, comment):
         assert rows["lizard_detection"] == [1, 1]
 
 
+def test_lizard_takes_no_text_for_a_comment():
+    text = 'String t() {\n    return """\n    // GENERATED CODE "\n    """;\n}\n\n'
+    rows = values("lizard", [text + "int f(int a) { return a > 1 ? 2 : 3; }"], language="java")
+    assert (rows["lizard_ccn"], rows["lizard_detection"]) == ([3], [1])
+
+
+@pytest.mark.parametrize(
+    "comment", ["# complexipy: ignore", "# noqa: complexipy", "# noqa", "#complexipy:ignore"]
+)
+def test_cognitive_complexity_is_that_of_every_function(comment):
+    code = "def f(x):\n    if x:\n        return 1\n    return 2\n"
+    texts = [code, f"{comment}\n{code}", code.replace("x):", f"x):  {comment}")]
+    assert values("cognitive", texts, language="python")["cognitive_complexity"] == [1, 1, 1]
+
+
+METHOD = "int f(int a) {\n    int b = 1;\n    return a;\n}"
+
+
+@pytest.mark.parametrize(
+    ("annotation", "expected"),
+    [
+        ('@SuppressWarnings("all")', '@SuppressWarning_("all")'),
+        ('@SuppressWarnings(value = {"a", B.C})', '@SuppressWarning_(value = {"a", B.C})'),
+        ("@java.lang.SuppressWarnings(X)", "@java.lang.SuppressWarning_(X)"),
+        ('@javax.annotation.Generated("x")', '@javax.annotation.Generate_("x")'),
+        ("@Generated", "@Generate_"),
+        ("@Override", "@Override"),
+        ("@lombok.Data", "@lombok.Data"),
+        ('@Named("SuppressWarnings")', '@Named("SuppressWarnings")'),
+    ],
+)  # fmt: skip
+def test_annotations_hide_nothing(annotation, expected):
+    for place in (
+        "@ METHOD",
+        "class A { @ int x; METHOD }",
+        "int g(@ int a) { @ int b = 1; return a; }",
+    ):
+        code = place.replace("METHOD", METHOD)
+        found = unsilenced(code.replace("@", annotation), "java")
+        assert found == code.replace("@", expected)
+        assert syntax.failure(found, "java") is None
+
+
+def test_attributes_of_csharp_stay_as_they_are():
+    code = '[SuppressMessage("a", "b")]\n[GeneratedCode("a", "1")]\nint F(int x) { return x; }'
+    assert unsilenced(code, "csharp") == code
+    plain = "int F(int x) { return x; }"
+    rows = values("lizard", [code, plain], language="csharp")
+    assert {tuple(row) for row in rows.values()} == {(1, 1), (10, 10), (0, 0)}
+
+
 def test_what_was_published_stays_silenced():
     rows = metrics.compute("pylint", [f"# pylint: disable=all\n{FLAWED}", FLAWED])
     assert [row[0] for name, row in rows.columns.items() if "@" in name] == [0, 0, 0, 0]
@@ -116,6 +167,7 @@ def test_a_pragma_becomes_a_comment():
     code = "#pragma warning disable CS0168\nint F() => 1;\n  #pragma warning disable\n"
     found = unsilenced(code, "csharp")
     assert "pragma" not in found
+    assert found.split("\n")[2].startswith("  //")  # in a raw string the margin is syntax
     assert [len(line) for line in found.split("\n")] == [len(line) for line in code.split("\n")]
 
 

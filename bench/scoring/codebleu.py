@@ -32,6 +32,7 @@ import codebleu.utils
 import codebleu.weighted_ngram_match
 import tree_sitter
 
+from bench.scoring import rawstrings
 from bench.scoring.admission import TOO_DEEP
 
 #: Language names of the kit, of codebleu, and codebleu's data-flow functions.
@@ -141,7 +142,11 @@ def _analyse(code: str, language: str) -> tuple[Counter[str], Counter[Flow]]:
     # What cannot be tokenized is compared with its comments, as in 0.7.0.
     with contextlib.suppress(tokenize.TokenError, SyntaxError, IndexError, ValueError):
         code = codebleu.parser.remove_comments_and_docstrings(code, LANGUAGES[language][0])
-    root = _parser(language).parse(code.encode()).root_node
+    content = code.encode()
+    if language == "csharp":
+        content = rawstrings.readable(content)
+        code = content.decode()
+    root = _parser(language).parse(content).root_node
     _refuse_extremes(root)
     return _subtrees(root), _flows(root, code, language)
 

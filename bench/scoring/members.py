@@ -7,11 +7,14 @@ is a file in neither language, a constructor is no statement.
 from __future__ import annotations
 
 import dataclasses
+import functools
 from collections.abc import Iterator
 
 import tree_sitter
+import tree_sitter_c_sharp
+import tree_sitter_java
 
-from bench.scoring.quality.syntax import parser
+from bench.scoring import rawstrings
 
 IMPORT, PACKAGE, NAMESPACE = "import", "package", "namespace"
 TYPE, METHOD, FIELD, MEMBER = "type", "method", "field", "member"
@@ -45,6 +48,8 @@ _KINDS = {
     "comment": COMMENT,
     "ERROR": BROKEN,
 }
+#: How long a parser tries; then a text that does not parse is taken in its place.
+_PATIENCE_MICROSECONDS, _BROKEN = 3_000_000, b"("
 _OPENING = "class Snippet {\n"
 _NAMES = {"identifier", "type_identifier"}
 _METHODS = {"method_declaration", "local_function_statement"}
@@ -112,6 +117,40 @@ class Parts:
         return self.content[part.start : part.end].decode(errors="surrogatepass")
 
 
+def tree(content: bytes, language: str) -> tree_sitter.Node:
+    """The root of the syntax tree of some ``java`` or ``csharp`` in UTF-8."""
+    readable = rawstrings.readable(content) if language == "csharp" else content
+    return _parser(language).parse(readable).root_node
+
+
+class _Parser:
+    """A parser that comes to an end.
+
+    Recovery from errors takes time by the square of a text's length or worse, and the text may
+    be written to take it. What takes longer than thousands of honest texts does not parse.
+    """
+
+    def __init__(self, language: tree_sitter.Language) -> None:
+        self._parser = tree_sitter.Parser()
+        self._parser.language = language
+
+    def parse(self, content: bytes) -> tree_sitter.Tree:
+        """The tree of a text; one with an error alone where that takes too long."""
+        self._parser.timeout_micros = _PATIENCE_MICROSECONDS
+        try:
+            return self._parser.parse(content)
+        except ValueError:
+            self._parser.reset()
+            self._parser.timeout_micros = 0
+            return self._parser.parse(_BROKEN)
+
+
+@functools.cache
+def _parser(language: str) -> _Parser:
+    grammar = tree_sitter_java if language == "java" else tree_sitter_c_sharp
+    return _Parser(tree_sitter.Language(grammar.language()))
+
+
 def encoded(code: str) -> bytes:
     """Code as the parser takes it, even where half a surrogate pair is in it."""
     return code.encode(errors="surrogatepass")
@@ -128,7 +167,7 @@ def parts(code: str, language: str) -> Parts:
     Where it parses only as members of a class, its imports still count as such.
     """
     content = encoded(code)
-    root = parser(language).parse(content).root_node
+    root = tree(content, language)
     if not root.has_error:
         return Parts(content, tuple(_parts(root.children)), True)
     tops = [one for one in _parts(root.children) if one.kind in (IMPORT, PACKAGE)]
@@ -137,7 +176,7 @@ def parts(code: str, language: str) -> Parts:
     for one in tops:
         blanked[one.start : one.end] = _blank(content[one.start : one.end])
     opening = _OPENING.encode()
-    wrapped = parser(language).parse(opening + bytes(blanked) + b"\n}").root_node
+    wrapped = tree(opening + bytes(blanked) + b"\n}", language)
     if wrapped.has_error or len(wrapped.named_children) != 1:
         return Parts(content, tuple(_parts(root.children)), False)
     body = wrapped.named_children[0].child_by_field_name("body")

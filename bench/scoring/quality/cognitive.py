@@ -16,7 +16,8 @@ from collections.abc import Iterator
 import complexipy
 import tree_sitter
 
-from bench.scoring.quality import syntax
+from bench.scoring import members
+from bench.scoring.quality import silencing
 
 #: Breaks of the linear flow, which weigh more the deeper they are nested.
 _BREAKS = {
@@ -62,18 +63,15 @@ def measure(code: str, language: str) -> int | None:
     """
     if language == "python":
         try:
-            return int(complexipy.code_complexity(code).complexity)
+            plain = silencing.unsilenced(code, "python")
+            return int(complexipy.code_complexity(plain).complexity)
         except ValueError:  # it parses for Python, but nests deeper than complexipy follows
             return None
-    return sum(_points(_tree(code, language)))
+    return sum(itertools.chain.from_iterable(map(_points, _nodes(code, language))))
 
 
-def _tree(code: str, language: str) -> tree_sitter.Node:
-    parse = syntax.parser(language).parse
-    root = parse(code.encode()).root_node
-    if not root.has_error:
-        return root
-    return parse(syntax.CLASS.format(code=code).encode()).root_node
+def _nodes(code: str, language: str) -> Iterator[tree_sitter.Node]:
+    return (part.node for part in members.parts(code, language).parts)
 
 
 def _points(root: tree_sitter.Node) -> Iterator[int]:

@@ -14,12 +14,11 @@ from collections import Counter
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
-import tree_sitter
-
 from bench.errors import MachineError
 from bench.records import GENERATION
+from bench.scoring import members
 from bench.scoring.admission import NotRunError
-from bench.scoring.quality import javatools, syntax
+from bench.scoring.quality import javatools
 from bench.scoring.quality.jvm import Analyser, Sunk, sunk
 from bench.scoring.sandbox.limits import JailResult
 
@@ -100,7 +99,7 @@ def corrected_unit(code: str, name: str, indent: str = "    ") -> Unit:
     none of these gives the study's file.
     """
     content = code.encode()
-    root = syntax.parser("java").parse(content).root_node
+    root = members.tree(content, "java")
     misplaced = [
         node for node in root.children if node.type in ("import_declaration", "package_declaration")
     ]
@@ -125,10 +124,10 @@ def corrected_unit(code: str, name: str, indent: str = "    ") -> Unit:
 
 def _constructor(code: str) -> str | None:
     """The name of the first constructor among a snippet's members."""
-    tree = syntax.parser("java").parse(f"class Snippet {{\n{code}\n}}".encode())
-    for type_ in tree.root_node.named_children:
-        members: tree_sitter.Node | None = type_.child_by_field_name("body")
-        for member in members.named_children if members is not None else ():
+    root = members.tree(f"class Snippet {{\n{code}\n}}".encode(), "java")
+    for type_ in root.named_children:
+        body = type_.child_by_field_name("body")
+        for member in body.named_children if body is not None else ():
             name = member.child_by_field_name("name")
             if member.type == "constructor_declaration" and name is not None and name.text:
                 return name.text.decode()

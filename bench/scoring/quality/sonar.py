@@ -34,7 +34,7 @@ _PROBES = {"java": ("Probe.java", "class Probe {\n}\n"), "python": ("probe.py", 
 #: Tokens that are no code.
 _LAYOUT = (
     *(tokenize.COMMENT, tokenize.NL, tokenize.NEWLINE, tokenize.INDENT, tokenize.DEDENT),
-    *(tokenize.ENCODING, tokenize.ENDMARKER),
+    tokenize.ENDMARKER,
 )
 _DOCUMENTED = (ast.Module, ast.ClassDef, ast.FunctionDef, ast.AsyncFunctionDef)
 
@@ -161,22 +161,22 @@ def python_unit(code: str) -> Unit:
 
 
 def code_lines(code: str) -> int | None:
-    """The lines of a parsable Python file that hold code, as Sonar counts them.
+    """The lines of a parsable Python snippet that hold code, as Sonar counts them.
 
     Docstrings are comments; a string over several lines is as many lines of code. None where
-    the file, though it parses, is not taken by Python's own tokenizer.
+    the snippet, though it parses, is not taken by Python's own tokenizer.
     """
-    content = code.encode()
+    code = code.removeprefix("\ufeff")
     held: set[int] = set()
     try:
-        for token in tokenize.tokenize(io.BytesIO(content).readline):
+        for token in tokenize.generate_tokens(io.StringIO(code).readline):
             if token.type not in _LAYOUT:
                 held.update(range(token.start[0], token.end[0] + 1))
     except (tokenize.TokenError, SyntaxError):
         return None
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
-        tree = ast.parse(content)
+        tree = ast.parse(code)
     for node in ast.walk(tree):
         if isinstance(node, _DOCUMENTED) and ast.get_docstring(node, clean=False) is not None:
             docstring = node.body[0]

@@ -15,7 +15,7 @@ import evaluate
 
 from bench.scoring.admission import Column, Rows
 from bench.scoring.metrics import result
-from bench.scoring.quality import java, javatools, syntax
+from bench.scoring.quality import java, javatools, silencing, syntax
 
 
 class Checkstyle(evaluate.Metric):  # type: ignore[misc]
@@ -34,7 +34,7 @@ class Checkstyle(evaluate.Metric):  # type: ignore[misc]
     ) -> dict[str, Any]:
         classes = names or java.default_names(len(predictions))
         units = [
-            java.corrected_unit(code, name, indent="")
+            java.corrected_unit(silencing.unsilenced(code, "java"), name, indent="")
             for code, name in zip(predictions, classes, strict=True)
         ]
         violations: Column = []

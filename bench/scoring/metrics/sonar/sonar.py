@@ -4,9 +4,10 @@
   smells. ``sonar_hotspots``: security hotspots. ``sonar_ccn`` and ``sonar_cognitive``:
   cyclomatic and cognitive complexity, summed over the functions.
 
-Corrected reading only: no value where the snippet does not parse, and nothing is counted of
-the class that is put around a Java snippet. C# needs another analyser and is not run. The
-versions are in ``remark``; SonarCloud's own rules change with time.
+Corrected reading only: no value where the snippet does not parse, nothing is counted of the
+class that is put around a Java snippet, and comments and annotations silence nothing. C#
+needs another analyser and is not run. The versions are in ``remark``; SonarCloud's own rules
+change with time.
 """
 
 from __future__ import annotations
@@ -19,7 +20,7 @@ import evaluate
 
 from bench.scoring.admission import Column, NotRunError, Rows
 from bench.scoring.metrics import COLUMNS, result
-from bench.scoring.quality import java, sonar, sonartools, syntax
+from bench.scoring.quality import java, silencing, sonar, sonartools, syntax
 
 NO_CSHARP = (
     "not run: Sonar's analyser of C# needs a build by MSBuild; use the metrics roslyn and"
@@ -44,11 +45,12 @@ class Sonar(evaluate.Metric):  # type: ignore[misc]
         if language == "csharp":
             raise NotRunError(NO_CSHARP)
         failures = [syntax.failure(code, language) for code in predictions]
+        plain = [silencing.unsilenced(code, language) for code in predictions]
         if language == "java":
             classes = names or java.default_names(len(predictions))
-            units = list(map(java.corrected_unit, predictions, classes))
+            units = list(map(java.corrected_unit, plain, classes))
         else:
-            units = list(map(sonar.python_unit, predictions))
+            units = list(map(sonar.python_unit, plain))
         reports = sonar.analyse([unit.text for unit in units], language)
         columns: dict[str, Column] = {name: [] for name in COLUMNS["sonar"]}
         reasons: list[str | None] = []
