@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import textwrap
 from collections.abc import Mapping
 from typing import Any
@@ -39,6 +40,11 @@ def cases(
     types = {"args": args, "result": result}
     check = {"kind": "cases", "entry": entry, "types": types, "cases": cases, "preamble": ""}
     return Sample(f"problem@{language}", TRACKS[language], {}, "", None, check)
+
+
+def named(problem: Sample, name: str) -> Sample:
+    """A problem under another id."""
+    return dataclasses.replace(problem, id=name)
 
 
 def graded(problem: Sample, *outputs: str) -> list[Verdict]:

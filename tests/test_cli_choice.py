@@ -71,3 +71,24 @@ def test_a_pattern_names_the_nearest_cells(has_gpu):
 def test_cells_that_no_single_study_has_are_an_error_of_the_default(has_gpu):
     study, _ = choose(None, (), ["mt-qlora-3b", "mt-qlora-small"])
     assert study.name == ("paper" if has_gpu else "smoke")
+
+
+@pytest.mark.parametrize(
+    ("lines", "told"),
+    [
+        ('prompts = "correctd"', "prompts (FILE: prompts) 'correctd'"),
+        (
+            '[[suites]]\nname = "embedded"\nprompts = "kti"',
+            "prompts (FILE: suites.0.prompts) 'kti'",
+        ),
+        ('[[suites]]\nname = "humanevil"', "suite (FILE: suites.0.name) 'humanevil'"),
+        ('[data]\ncorpus = "embeded"', "corpus (FILE: data.corpus) 'embeded'"),
+    ],
+)
+def test_a_name_that_does_not_exist_is_told_with_its_file_and_field(tmp_path, lines, told):
+    file = tmp_path / "mine.toml"
+    file.write_text(f'extends = "smoke"\nname = "mine"\nsummary = "mine"\n{lines}\n')
+    with pytest.raises(BenchError) as error:
+        choose(str(file), ())
+    assert str(error.value).startswith(f"unknown {told.replace('FILE', str(file))}")
+    assert error.value.hint

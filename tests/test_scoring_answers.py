@@ -253,6 +253,7 @@ PYTHON_ASKED = {
     "nested fences": (f"````markdown\n```python\n{DEF}\n```\n````", DEF),
     "a fence that a line runs into": (f"{DEF}```", DEF),
     "a thought that is never ended": (f"<think>def f(x): return 2\n</think>\n{DEF}", DEF),
+    "an answer behind a thought on its line": (f"<think>no</think>{DEF}", DEF),
     "half a thought": (f"maybe ```def f```\n</think>\n\n{DEF}", DEF),
     "indented as Markdown's code": ("So:\n\n    def f(x):\n        return x\n\nDone.", DEF),
     "cut off behind": (f"{DEF}\n\ndef g(x):\n    if x", DEF),
@@ -431,15 +432,28 @@ def meant(code, language):
     return made.whole, [made.text(part) for part in made.parts if part.kind != members.COMMENT]
 
 
-@pytest.mark.parametrize("language", RICH)
-@settings(max_examples=60, deadline=None)
-@given(data=st.data())
-def test_whatever_stands_around_a_right_answer_leaves_it_right(corpus, language, data):
+def _stays_right(language, functions, data):
+    """Extraction finds a right answer again, whatever is drawn around it."""
     entry, track, code = RICH[language]
-    functions = [(entry, code)] + [(one.entry[language], one.code[language]) for one in corpus[:9]]
-    name, code = data.draw(st.sampled_from(functions))
+    among = [(entry, code)] + [(one.entry[language], one.code[language]) for one in functions]
+    name, code = data.draw(st.sampled_from(among))
     text = data.draw(wrapped(code.rstrip(), language))
     assert meant(extract(problem(track, name), text).text, language) == meant(code, language)
+
+
+@pytest.mark.parametrize("language", RICH)
+@settings(max_examples=50)
+@given(data=st.data())
+def test_whatever_stands_around_a_right_answer_leaves_it_right(corpus, language, data):
+    _stays_right(language, corpus[:9], data)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("language", RICH)
+@settings(max_examples=500)
+@given(data=st.data())
+def test_whatever_stands_around_any_right_answer_leaves_it_right(corpus, language, data):
+    _stays_right(language, corpus, data)
 
 
 ENDLESS = {

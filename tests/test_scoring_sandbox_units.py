@@ -280,9 +280,32 @@ def outputs(draw, language):
 
 
 @pytest.mark.parametrize("language", PIECES)
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=50)
 @given(data=st.data())
 def test_no_part_gets_lost_in_any_mixture(language, data):
+    _all_parts_stay(language, data)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("language", PIECES)
+@settings(max_examples=600)
+@given(data=st.data())
+def test_no_part_gets_lost_in_many_mixtures(language, data):
+    _all_parts_stay(language, data)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("language", PIECES)
+@settings(max_examples=2)
+@given(data=st.data())
+def test_drawn_mixtures_compile(language, data):
+    """Forty in one batch: a compiler takes longer to start than for them all."""
+    texts = data.draw(st.lists(outputs(language), min_size=40, max_size=40))
+    problems = compiled(language, units(language, dict(enumerate(texts))))
+    assert {text: why for text, why in zip(texts, problems, strict=True) if why} == {}
+
+
+def _all_parts_stay(language, data):
     text = data.draw(outputs(language))
     kinds = [csharpunit.cases_unit] if language == "csharp" else [javaunit.cases_unit]
     for build, check in [(kinds[0], CHECK)] + [(javaunit.main_unit, MAIN)] * (language == "java"):

@@ -6,6 +6,7 @@ import itertools
 from collections.abc import Sequence
 
 from bench.data.corpora import CORPORA, EMBEDDED
+from bench.data.prompts import wordings
 from bench.data.suites import SUITES
 from bench.errors import unknown
 from bench.gpus import gpu_visible
@@ -56,7 +57,7 @@ def _check_names(study: Study, file: str) -> None:
     """Check the names that a study's file gives to data of the kit.
 
     Raises:
-        BenchError: there is no such corpus or suite.
+        BenchError: there is no such corpus, suite or wording.
     """
     if study.data.corpus not in CORPORA:
         raise unknown(f"corpus ({file}: data.corpus)", study.data.corpus, CORPORA)
@@ -64,6 +65,15 @@ def _check_names(study: Study, file: str) -> None:
     for number, suite in enumerate(study.suites):
         if suite.name not in known:
             raise unknown(f"suite ({file}: suites.{number}.name)", suite.name, known)
+    asked = {"prompts": study.prompts}
+    asked |= {
+        f"suites.{number}.prompts": suite.prompts
+        for number, suite in enumerate(study.suites)
+        if suite.prompts is not None
+    }
+    for field, wording in asked.items():
+        if wording not in wordings.names():
+            raise unknown(f"prompts ({file}: {field})", wording, wordings.names())
 
 
 def _with(options: Sequence[str]) -> str:

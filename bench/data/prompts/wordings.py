@@ -65,6 +65,10 @@ def own_digests(variant: str) -> Mapping[str, str]:
 
 def check_name(variant: str) -> None:
     """Raise a BenchError unless there is a wording of this name."""
-    own = [path.stem for path in PROMPTS.glob("*.toml")]
-    if variant not in (PUBLISHED, CORRECTED, *own):
-        raise unknown("prompts", variant, (PUBLISHED, CORRECTED, *own))
+    if variant not in names():
+        raise unknown("prompts", variant, names())
+
+
+def names() -> tuple[str, ...]:
+    """The wordings that there are."""
+    return (PUBLISHED, CORRECTED, *sorted(path.stem for path in PROMPTS.glob("*.toml")))

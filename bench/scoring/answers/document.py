@@ -61,15 +61,20 @@ def readings(text: str) -> Iterator[str]:
     Thoughts are blanked; the whole text may be meant nevertheless, as where a program speaks
     of such marks.
     """
-    unthought = _THOUGHT.sub(_blank, text)
+    unthought = _THOUGHT.sub(_ended, text)
     if unthought == text:
-        unthought = _THOUGHT_END.sub(_blank, text)
+        unthought = _THOUGHT_END.sub(_ended, text)
     seen = {unthought}
     yield unthought
     for other in (_GLUED.sub(_blank, unthought), text):
         if other not in seen:
             seen.add(other)
             yield other
+
+
+def _ended(found: re.Match[str]) -> str:
+    """A blank thought; what follows its end begins a line."""
+    return _blank(found)[:-1] + "\n"
 
 
 def _blank(found: re.Match[str]) -> str:

@@ -1,7 +1,8 @@
 """Size, complexity and detection rate by Lizard, with the parse failures beside them.
 
 - ``lizard_ccn``, ``lizard_nloc``, ``lizard_tokens``: sums over the functions found; no
-  value where the output does not parse or holds no function.
+  value where the output does not parse, holds no function, or holds others than Lizard finds.
+  An expression body of C# counts as the block that it stands for.
 - the same ``@published``: functions with a complexity above 15 count twice, and an output
   without any function counts as 0. Published with Lizard 1.17.31; later versions count
   the lines of Python docstrings differently.
@@ -19,7 +20,7 @@ import evaluate
 
 from bench.scoring.admission import each
 from bench.scoring.metrics import COLUMNS, result
-from bench.scoring.quality import complexity, silencing, syntax
+from bench.scoring.quality import complexity, functions, silencing, syntax
 
 
 class Lizard(evaluate.Metric):  # type: ignore[misc]
@@ -39,12 +40,15 @@ class Lizard(evaluate.Metric):  # type: ignore[misc]
         def score_one(index: int) -> list[float | None]:
             code = predictions[index]
             plain = silencing.unsilenced(code, language)
+            if language == "csharp":
+                plain = functions.spelled_out(plain)
             found = complexity.measure(plain, language)
             listed = found if plain == code else complexity.measure(code, language)
             why = syntax.failure(code, language)
             sums: list[float | None] = [found.ccn, found.nloc, found.tokens]
-            if why or not found.functions:
-                reasons[index] = why or "holds no function that Lizard finds"
+            missing = why or _missing(found.functions, code, language)
+            if missing:
+                reasons[index] = missing
                 sums = [None, None, None]
             published = [listed.published_ccn, listed.published_nloc, listed.published_tokens]
             return [*sums, min(found.functions, 1), *published, int(why is not None)]
@@ -53,3 +57,13 @@ class Lizard(evaluate.Metric):  # type: ignore[misc]
         for index, why in reasons.items():
             rows.reasons[index] = why
         return result(rows)
+
+
+def _missing(found: int, code: str, language: str) -> str | None:
+    """Why Lizard's sums are not those of some code that parses."""
+    if not found:
+        return "holds no function that Lizard finds"
+    there = functions.count(code, language)
+    if found == there:
+        return None
+    return f"Lizard finds {found} functions where there are {there}"

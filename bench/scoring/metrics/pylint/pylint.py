@@ -79,20 +79,24 @@ def _messages(codes: Sequence[str], stems: Sequence[str]) -> tuple[list[Found], 
 
 
 def count(
-    messages: Found, failure: str | None, standalone: bool, unsilenced: Found = None
+    messages: Found, failure: str | None, standalone: bool, unsilenced: Found
 ) -> tuple[Column, str | None]:
     """The eight values of a snippet (corrected, then published), and why any is missing.
 
-    ``messages`` is None where Pylint crashed on it, ``failure`` says why it does not parse;
-    ``unsilenced`` are those without comments that silence some, where these differ.
+    ``messages`` are those of the snippet as it is, ``unsilenced`` those without comments that
+    silence some or name an encoding; None where Pylint crashed. ``failure`` says why the
+    snippet does not parse.
     """
-    if messages is None:
-        return [None] * (2 * len(LETTERS)), python.CRASHED
-    published = Counter(message.code[0] for message in messages)
-    counted = messages if unsilenced is None else unsilenced
-    own = Counter(message.code[0] for message in counted if _counts(message, standalone))
-    corrected: Column = [None if failure else own[letter] for letter in LETTERS]
-    return [*corrected, *(published[letter] for letter in LETTERS)], failure
+    own = None
+    if unsilenced is not None and not failure:
+        own = [message for message in unsilenced if _counts(message, standalone)]
+    crashed = messages is None or unsilenced is None
+    return [*_by_letter(own), *_by_letter(messages)], python.CRASHED if crashed else failure
+
+
+def _by_letter(messages: Found) -> Column:
+    found = Counter(message.code[0] for message in messages or ())
+    return [None if messages is None else found[letter] for letter in LETTERS]
 
 
 def _counts(message: python.Message, standalone: bool) -> bool:
