@@ -41,6 +41,13 @@ def test_only_what_has_tests_and_an_output_is_graded():
     assert execution.grade([untested, problem("python")], {"untested": "x"}) == {}
 
 
+@pytest.mark.parametrize("language", RIGHT)
+def test_an_endless_output_is_not_even_parsed(language):
+    grading.need(language)
+    verdicts = grading.graded(problem(language), RIGHT[language], "x," * 4_000_000)
+    assert [verdict.outcome for verdict in verdicts] == ["passed", "compile-error"]
+
+
 def test_an_unknown_kind_is_a_mistake_of_ours():
     odd = dataclasses.replace(problem("python"), check={"kind": "prolog-main"})
     with pytest.raises(ValueError, match="prolog-main"):

@@ -232,7 +232,7 @@ def _enter(wanted: str) -> str:
 def _test(script: str) -> str:
     """Shell: test the line on standard input, and write the script's verdicts alone."""
     return (
-        f"{_enter(script)}cat > /tmp/outputs.jsonl\n"
+        f"echo started\n{_enter(script)}cat > /tmp/outputs.jsonl\n"
         'interpreter="${BENCH_PYTHON:-$(command -v python || command -v python3)}"\n'
         f'"$interpreter" {script} /tmp/outputs.jsonl 1 1>&2\n'
         "cat /tmp/outputs.jsonl_out*.jsonl\n"

@@ -25,6 +25,9 @@ from bench.scoring.sandbox.batch import Compiled, Unit
 from bench.scoring.sandbox.jail import Jail, find_jail
 from bench.scoring.selfcheck import SelfCheck, summarize
 
+#: The scorer itself parses outputs, which takes hundreds of bytes for a character.
+_LONGEST_OUTPUT = 1_000_000
+
 Jobs = Mapping[str, tuple[Sample, str]]
 Grader = Callable[[Jail, Jobs], dict[str, Verdict]]
 
@@ -61,6 +64,10 @@ def grade(
             groups.setdefault(_grader(problem), {})[id_] = (problem, output)
     verdicts: dict[str, Verdict] = {}
     for name, group in groups.items():
+        for id_ in [id_ for id_, (_, output) in group.items() if len(output) > _LONGEST_OUTPUT]:
+            problem, output = group.pop(id_)
+            detail = f"{len(output)} characters are more than any program here has"
+            verdicts[id_] = Verdict(id_, "compile-error", 0, size(problem), detail)
         if jail.unavailable is not None and name != codereval.KIND:
             verdicts |= _none_run(group, jail.unavailable)
         else:

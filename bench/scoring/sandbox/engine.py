@@ -40,7 +40,8 @@ class Image:
     def run(self, command: list[str], stdin: bytes, limits: Limits) -> JailResult:
         """Run a command in a container of its own, to its end or to the limit that ends it.
 
-        The outcome ``refused`` says that the engine did not start it. The engine counts
+        The outcome ``refused`` says that the engine did not start it: a command that may end
+        with the same status had better write something at once. The engine counts
         memory (a container that exceeds it is killed) and processes; CPU time and the size
         of files are limited per process.
         """
@@ -65,7 +66,7 @@ class Image:
                     process.kill()
                 self._remove(name)
         seen = result(end, limits)
-        if end.stopped_by is None and end.exit_code == _ENGINE_FAILED:
+        if end.stopped_by is None and end.exit_code == _ENGINE_FAILED and not end.channel:
             return dataclasses.replace(seen, outcome="refused")
         if end.stopped_by is None and end.exit_code == _KILLED:
             return dataclasses.replace(seen, outcome="memory")
