@@ -6,6 +6,7 @@ Python of any version answers what the script asks of one; what was called is in
 
 from __future__ import annotations
 
+import re
 import shutil
 import subprocess
 from collections.abc import Mapping, Sequence
@@ -42,6 +43,7 @@ case "$1 ${2-}" in
 esac
 """
 _APT = """\
+[ "$1" != -o ] || shift 2
 case $* in
 update*) echo "proxy ${http_proxy-none}" >> "$LOG"; exit ;;
 *--simulate*) for last; do :; done; [ -d "$OFFERED/$last" ]; exit ;;
@@ -157,7 +159,7 @@ class Machine:
         words = {
             word
             for line in self.log.read_text().splitlines()
-            if line.startswith(("apt-get install", "dnf install"))
-            for word in line.split()[2:]
+            if re.match(r"(apt-get( -o \S+)?|dnf) install ", line)
+            for word in line.partition(" install ")[2].split()
         }
         return {word for word in words if not word.startswith("-")}

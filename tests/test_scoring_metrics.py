@@ -5,6 +5,7 @@ from __future__ import annotations
 import importlib.util
 import socket
 import sys
+from pathlib import Path
 
 import evaluate
 import pytest
@@ -271,3 +272,15 @@ def test_a_package_that_is_lacking_is_named_with_what_helps_here(monkeypatch, co
     assert told.startswith("not run: torch is not in")
     assert remedy in told
     assert "\n" not in told
+
+
+@pytest.mark.parametrize("home", ["/proc/nowhere", "/dev/null/x"])
+def test_whoever_has_no_home_to_write_into_has_metrics_all_the_same(monkeypatch, home):
+    monkeypatch.setattr(evaluate.config, "HF_MODULES_CACHE", Path(home) / "modules")
+    metrics._cache.cache_clear()
+    try:
+        folder = metrics._cache()
+    finally:
+        metrics._cache.cache_clear()
+    assert folder.is_dir()
+    assert home not in str(folder)

@@ -14,7 +14,7 @@ from collections.abc import Sequence
 from rich.markup import escape
 
 from bench import places
-from bench.cli import unforeseen
+from bench.cli import plain, unforeseen
 from bench.cli.console import err
 from bench.cli.options import parser as parser
 from bench.errors import BenchError
@@ -25,7 +25,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     """Run one command; the exit code is 0 only when all of it succeeded."""
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, io.TextIOWrapper):  # a terminal of ASCII or Latin-1 shows less
-            stream.reconfigure(errors="backslashreplace")
+            plain.adapt(stream)
     options = parser().parse_args(argv)
     _prepare_environment(
         offline=getattr(options, "offline", False), environment=getattr(options, "codereval", None)

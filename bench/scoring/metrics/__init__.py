@@ -7,6 +7,7 @@ per-instance values under ``rows`` and, per instance, why it has no value under
 
 from __future__ import annotations
 
+import contextlib
 import functools
 import os
 import re
@@ -113,9 +114,10 @@ def _cache() -> Path:
     import evaluate.config
 
     folder = Path(evaluate.config.HF_MODULES_CACHE)
-    existing = next(parent for parent in (folder, *folder.parents) if parent.exists())
-    if os.access(existing, os.W_OK):
-        return folder
+    with contextlib.suppress(OSError):
+        folder.mkdir(parents=True, exist_ok=True)
+        if os.access(folder, os.W_OK):
+            return folder
     temporary = tempfile.TemporaryDirectory(prefix="bench-metrics-")
     weakref.finalize(evaluate, temporary.cleanup)
     return Path(temporary.name)

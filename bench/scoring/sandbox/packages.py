@@ -188,6 +188,7 @@ def _from_npm(package: Package, work: Path) -> Path:
             hint=_or("apt-get install -y npm", package),
         )
     pack = ["npm", "pack", "--silent", "--ignore-scripts", "--pack-destination", str(work)]
+    pack += ["--cache", str(work / "npm")]  # the user may have no home, or one that is read-only
     _client([*pack, f"{package.name}@{package.version}"], package, "npm")
     return _only(work, "*.tgz", package)
 
