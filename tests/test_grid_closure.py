@@ -136,7 +136,7 @@ def test_the_kits_own_stages() -> None:
     assert {"bench/train/fit.py", "bench/data/packing.py"} <= files["train"]
     # Early stopping may watch CodeBLEU; nothing else of scoring decides a training.
     assert {name for name in files["train"] if name.startswith("bench/scoring/")} == {
-        f"bench/scoring/{name}.py" for name in ("__init__", "admission", "codebleu")
+        f"bench/scoring/{name}.py" for name in ("__init__", "admission", "codebleu", "rawstrings")
     }
     assert "bench/generate/decode.py" in files["generate"]
     # What is an answer is asked when it is scored: no model answers again for another rule.
