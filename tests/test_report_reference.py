@@ -132,7 +132,7 @@ def test_the_text_of_a_package_can_be_read_again(mirror, tmp_path):
 @pytest.mark.parametrize(
     ("content", "problem"),
     [
-        ("task,language,size\ngeneration,java,3b\n", "row 1 cannot be read"),
+        ("task,language,size\ngeneration,java,3b\n", "no column 'method'"),
         ("task,language,size,method,metric,n,mean\na,b,3b,mt-fft,bleu,x,1\n", "row 1"),
         (b"\xff\xfe", "UTF-16, or not text"),
     ],

@@ -6,6 +6,7 @@ import io
 import os
 import stat
 import tarfile
+import time
 import zipfile
 from pathlib import Path
 
@@ -199,3 +200,78 @@ def test_without_the_library_zstandard_is_told(tmp_path, target, monkeypatch):
     monkeypatch.setitem(__import__("sys").modules, "pyarrow", None)
     with pytest.raises(Exception, match="needs pyarrow"):
         unpack(archive, target)
+
+
+@pytest.mark.parametrize("name", ["__MACOSX/smoke/cells/a/b/train/._output", "smoke/.DS_Store"])
+@pytest.mark.parametrize("make", [tar, zipped])
+def test_what_macs_add_is_passed_over(tmp_path, target, make, name):
+    archive = make(tmp_path / "a", members={**CONTENT, name: b"Mac OS X"})
+    assert unpack(archive, target) == tuple(CONTENT)
+    assert written(target) == CONTENT
+
+
+@pytest.mark.parametrize("mtime", [-1, 0, 2**33 - 1, 1e300, float("nan"), float("inf")])
+def test_a_change_in_no_time_or_in_the_future_is_one_of_today(tmp_path, target, mtime):
+    archive = tar(tmp_path / "a.tar", mtime=0, pax_headers={"mtime": str(mtime)})
+    unpack(archive, target)
+    assert 0 <= (target / "smoke/run.json").stat().st_mtime <= time.time()
+
+
+def test_a_thirteenth_month_is_no_time(tmp_path, target):
+    path = zipped(tmp_path / "a.zip")
+    day = (2024 - 1980) << 9 | 1 << 5 | 1
+    odd = (2024 - 1980) << 9 | 13 << 5
+    path.write_bytes(
+        path.read_bytes().replace(day.to_bytes(2, "little"), odd.to_bytes(2, "little"))
+    )
+    unpack(path, target)
+    assert (target / "smoke/run.json").stat().st_mtime == 0
+
+
+@pytest.mark.parametrize("name", ["a" * 300, "ä" * 200])
+@pytest.mark.parametrize("make", [tar, zipped])
+def test_a_name_that_no_file_has_is_refused(tmp_path, target, make, name):
+    with pytest.raises(DataError, match="too long for a file"):
+        unpack(make(tmp_path / "a", members={f"smoke/{name}": b"x"}), target)
+
+
+def test_a_file_that_is_a_folder_too_is_refused(tmp_path, target):
+    archive = tar(tmp_path / "a.tar", members={"smoke/a": b"x", "smoke/a/b": b"x"})
+    with pytest.raises(DataError, match="a file and a folder of one name: 'b'"):
+        unpack(archive, target)
+
+
+def test_an_odd_method_and_a_password_are_named(tmp_path, target):
+    path = zipped(tmp_path / "a.zip")
+    content = path.read_bytes()
+    deflated = zipfile.ZIP_DEFLATED.to_bytes(2, "little")
+    local, central = content.index(b"PK\3\4") + 8, content.index(b"PK\1\2") + 10
+    for at in (local, central):
+        assert content[at : at + 2] == deflated
+        content = content[:at] + b"\x63\0" + content[at + 2 :]
+    path.write_bytes(content)
+    with pytest.raises(DataError, match="compression"):
+        unpack(path, target)
+
+
+def test_a_sparse_member_is_no_way_around_the_limit(tmp_path, target):
+    headers = {"GNU.sparse.major": "1", "GNU.sparse.minor": "0", "GNU.sparse.realsize": str(2**42)}
+    with tarfile.open(tmp_path / "a.tar", "w", format=tarfile.PAX_FORMAT) as file:
+        info = tarfile.TarInfo("smoke/run.json")
+        info.size, info.pax_headers = 512, headers
+        file.addfile(info, io.BytesIO(b"0\n".ljust(512, b"\0")))
+    with pytest.raises(DataError, match="more than 200 times its own size"):
+        unpack(tmp_path / "a.tar", target)
+
+
+@pytest.mark.parametrize("what", ["pipe", "endless", "folder", "loop"])
+def test_what_is_no_file_is_no_archive(tmp_path, target, what):
+    path = tmp_path / "archive"
+    if what == "pipe":
+        os.mkfifo(path)
+    elif what == "folder":
+        path.mkdir()
+    else:
+        path.symlink_to("/dev/zero" if what == "endless" else path)
+    with pytest.raises(DataError, match=r"not a file|symbolic links"):
+        unpack(path, target)

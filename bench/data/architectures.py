@@ -18,6 +18,15 @@ from bench.grid.study import HubBase, TinyBase
 CONFIG = "config.json"
 #: The only architecture that the analytic model knows.
 _KNOWN = "qwen2"
+_SIZES = (
+    "hidden_size",
+    "num_hidden_layers",
+    "num_attention_heads",
+    "num_key_value_heads",
+    "intermediate_size",
+    "vocab_size",
+)
+_LARGEST = 10**8
 
 
 def shape(base: TinyBase | HubBase, mirror: Path | None) -> Shape | str:
@@ -46,7 +55,7 @@ def shape(base: TinyBase | HubBase, mirror: Path | None) -> Shape | str:
         config = readers.read_object(folder / CONFIG)
     except DataError as error:
         return error.problem
-    found = _of_config(config)
+    found = _of_config(config, folder / CONFIG)
     if isinstance(found, Shape) and listed not in (None, found):
         raise DataError(
             f"{base.repository}: its {CONFIG} has the shape {found}, {hub.MANIFEST.name} {listed}",
@@ -55,19 +64,18 @@ def shape(base: TinyBase | HubBase, mirror: Path | None) -> Shape | str:
     return found
 
 
-def _of_config(config: Mapping[str, Any]) -> Shape | str:
+def _of_config(config: Mapping[str, Any], path: Path) -> Shape | str:
     """A shape from the content of ``config.json``, or why it has none."""
     if config.get("model_type") != _KNOWN:
-        return f"an architecture ({config.get('model_type')}) that is not {_KNOWN}"
-    try:
-        return Shape(
-            config["hidden_size"],
-            config["num_hidden_layers"],
-            config["num_attention_heads"],
-            config["num_key_value_heads"],
-            config["intermediate_size"],
-            config["vocab_size"],
-            tied=bool(config.get("tie_word_embeddings", False)),
+        return (
+            f"{path}: an architecture ({str(config.get('model_type'))[:40]}) that is not {_KNOWN}"
         )
-    except KeyError as missing:
-        return f"a {CONFIG} without {missing}"
+    try:
+        sizes = [readers.require(config, name, int, str(path)) for name in _SIZES]
+    except DataError as error:
+        return error.problem
+    if min(sizes) < 1 or max(sizes) > _LARGEST:
+        return f"{path}: no shape of a model: {', '.join(map(str, sizes))[:80]}"
+    hidden, layers, heads, kv_heads, intermediate, vocabulary = sizes
+    tied = bool(config.get("tie_word_embeddings", False))
+    return Shape(hidden, layers, heads, kv_heads, intermediate, vocabulary, tied=tied)

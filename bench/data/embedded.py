@@ -7,7 +7,6 @@ and both translation directions, and its cases run in all three languages.
 from __future__ import annotations
 
 import functools
-import json
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Annotated, Any, Literal
@@ -16,7 +15,7 @@ import pydantic
 
 from bench import places
 from bench.data import casetypes
-from bench.data.readers import read_lines
+from bench.data.readers import parse_json, read_lines
 from bench.errors import DataError
 from bench.records import GENERATION, SUMMARIZATION, Sample, Track
 
@@ -158,9 +157,7 @@ def _load(paths: Sequence[tuple[Path, object]]) -> tuple[Function, ...]:
 
 def _function(line: str, where: str) -> Function:
     try:
-        return Function.model_validate(json.loads(line))
-    except json.JSONDecodeError as error:
-        raise DataError(f"{where}: not valid JSON: {error.msg}", hint="mend that line") from None
+        return Function.model_validate(parse_json(line, where, hint="mend that line"))
     except pydantic.ValidationError as error:
         first = error.errors(include_url=False)[0]
         field = ".".join(str(part) for part in first["loc"])

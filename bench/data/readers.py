@@ -193,15 +193,13 @@ def _refuse(constant: str) -> None:
 
 def _check_depth(value: Any) -> None:
     level, depth = [value], 0
-    while level := [
-        inner
-        for outer in level
-        if isinstance(outer, dict | list)
-        for inner in (outer.values() if isinstance(outer, dict) else outer)
-    ]:
+    while level := [one for one in level if isinstance(one, dict | list)]:
         depth += 1
         if depth > _MOST_DEEP:
             raise RecursionError
+        level = [
+            inner for one in level for inner in (one.values() if isinstance(one, dict) else one)
+        ]
 
 
 _DECODER = json.JSONDecoder(object_pairs_hook=_once, parse_float=_finite, parse_constant=_refuse)
@@ -249,12 +247,18 @@ def read_toml(path: Path, *, hint: str = CHECK_OUT_AGAIN) -> dict[str, Any]:
 
 
 def read_rows(
-    path: Path, *, delimiter: str = ",", comment: str = "", hint: str = CHECK_OUT_AGAIN
+    path: Path,
+    fields: Sequence[str],
+    *,
+    delimiter: str = ",",
+    comment: str = "",
+    hint: str = CHECK_OUT_AGAIN,
 ) -> list[dict[str, str]]:
     """The rows of a small table by its header; lines that begin with ``comment`` are none.
 
     Raises:
-        DataError: the file cannot be read, or a row has not as many fields as the header.
+        DataError: the file cannot be read, its header lacks one of the ``fields``, or a row
+            has not as many as the header.
     """
     lines = read_text(path, hint=hint, most_bytes=MOST_STRUCTURED_BYTES).splitlines(keepends=True)
     kept = [line for line in lines if not (comment and line.startswith(comment))]
@@ -264,11 +268,39 @@ def read_rows(
         raise DataError(f"{path}: not a table: {error}", hint=hint) from None
     if len(set(header)) != len(header) or not header:
         raise DataError(f"{path}: no header, or one with a name twice", hint=hint)
+    for name in fields:
+        if name not in header:
+            raise DataError(f"{path}: no column {name!r}", hint=hint)
     for number, row in enumerate(rows, 1):
         if len(row) != len(header):
             told = f"{len(row)} fields, its header has {len(header)}"
             raise DataError(f"{path}: row {number}: {told}", hint=hint)
     return [dict(zip(header, row, strict=True)) for row in rows]
+
+
+def safetensors_shapes(path: Path, *, hint: str = FETCH_AGAIN) -> dict[str, tuple[int, ...]]:
+    """The shape of each tensor in a safetensors file, from its header alone.
+
+    Raises:
+        DataError: the file cannot be read, or is not as long as its header says.
+    """
+    try:
+        with opened(path) as file:
+            size = os.fstat(file.fileno()).st_size
+            length = int.from_bytes(file.read(8), "little")
+            header = file.read(length) if length <= min(size, MOST_STRUCTURED_BYTES) else b""
+    except OSError as error:
+        raise DataError(f"{path}: cannot be read ({error.strerror})", hint=hint) from None
+    tensors = parse_json(header, str(path), hint=hint)
+
+    def make(content: Any) -> dict[str, tuple[int, ...]]:
+        named = {name: one for name, one in content.items() if name != "__metadata__"}
+        end = max((one["data_offsets"][1] for one in named.values()), default=0)
+        if size != 8 + length + end:
+            raise ValueError(f"{size} bytes long, its header says {8 + length + end}")
+        return {name: tuple(map(int, one["shape"])) for name, one in named.items()}
+
+    return parsed(path, make, tensors, hint=hint)
 
 
 def parsed(

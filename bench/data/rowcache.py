@@ -22,6 +22,7 @@ from typing import Any
 import numpy as np
 
 from bench.data.packing import Ids, PackedRows
+from bench.data.readers import exists
 from bench.records import Tokens
 
 #: The folder of the entries, within the kit's cache.
@@ -84,7 +85,7 @@ class RowCache:
     def _read(self, path: Path) -> PackedRows | None:
         """The rows of a file; None where there is none, or none that is as it was written."""
         arrow = _arrow()
-        if arrow is None or not path.is_file():
+        if arrow is None or not exists(path):
             return None
         try:
             if _is_whole(path):

@@ -30,8 +30,12 @@ TAKEN: Mapping[str, tuple[str, ...]] = {
 #: Where a stage's details say what it was built on.
 BUILT_ON = "built_on"
 AGAIN = "delete {folder} and give the run's command again: that stage alone is made anew"
+#: Of an object in a file, the SHA-256 of the rest of it.
+SEAL = "sha256"
 #: How many hexadecimal digits of its digest name a provenance.
 PROVENANCE_DIGITS = 12
+#: No file system packs what we write as tightly.
+_LARGE_BYTES, _RATIO = 2**30, 1000
 #: What desktops leave in the folders that they show; nothing reads it.
 _LITTER = (".DS_Store", "Thumbs.db", "desktop.ini", "._")
 
@@ -66,11 +70,19 @@ def _amiss(folder: Path, name: str, sha256: str | None) -> str | None:
         return "is missing"
     if not Path(os.path.realpath(path)).is_relative_to(os.path.realpath(folder)):
         return "lies outside the stage's folder"
+    if _is_hole(path):
+        return "is a hole in the disk, not a file that was written"
     try:
         same = sha256_of(path) == sha256
     except OSError as error:
         return f"cannot be read ({error.strerror})"
     return None if same else "its SHA-256 is not the recorded one"
+
+
+def _is_hole(path: Path) -> bool:
+    """Whether next to nothing of a large file is on the disk: to hash it would take hours."""
+    status = path.stat()
+    return status.st_size > _LARGE_BYTES and status.st_blocks * 512 * _RATIO < status.st_size
 
 
 def is_litter(name: str) -> bool:
@@ -134,6 +146,17 @@ def made_anew(record: StageRecord, earlier: Mapping[str, StageRecord]) -> str | 
     return None
 
 
+def sealed(content: Mapping[str, Any]) -> dict[str, Any]:
+    """An object with the SHA-256 of the rest of it."""
+    rest = {name: value for name, value in content.items() if name != SEAL}
+    return {**rest, SEAL: keys.digest(rest)}
+
+
+def unsealed(content: dict[str, Any]) -> bool:
+    """Take the seal off an object; whether it was that of the rest, or there was none."""
+    return SEAL not in content or content.pop(SEAL) == keys.digest(content)
+
+
 def name_of(provenance: Mapping[str, Any]) -> str:
     """The name of a provenance: the digest of all of it but its time."""
     told = {name: value for name, value in provenance.items() if name != "time"}
@@ -142,5 +165,5 @@ def name_of(provenance: Mapping[str, Any]) -> str:
 
 def same_invocation(one: Mapping[str, Any], other: Mapping[str, Any]) -> bool:
     """Whether two provenances are of one command; stages add libraries to ``run.json`` later."""
-    late = ("time", "libraries")
+    late = ("time", "libraries", SEAL)
     return all(one.get(name) == other.get(name) for name in {*one, *other} if name not in late)

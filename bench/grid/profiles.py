@@ -159,8 +159,7 @@ def read(results: Path, reference: Path) -> list[Profile]:
     folders.append((reference / SHIPPED, "check the file out again"))
     found = []
     for folder, hint in folders:
-        paths = [path for path in sorted(folder.glob("*.json")) if path.is_file()]
-        read_here = [_profile(path, hint) for path in paths]
+        read_here = [_profile(path, hint) for path in sorted(folder.glob("*.json"))]
         found += sorted(read_here, key=lambda one: one.origin.time, reverse=True)
     return found
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 import io
 import itertools
+import os
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -16,7 +17,7 @@ from bench.data import readers
 from bench.errors import DataError
 from bench.grid import changes, intact
 from bench.grid.plan import GENERATE, SCORE, beside, of_base, of_model
-from bench.grid.store import PROVENANCES, RECORD, RUN, Store
+from bench.grid.store import PROVENANCES, RUN, Store
 from bench.grid.study import Study, expand
 from bench.records import TRACKS, Cell, Outcome, StageRecord, Track
 from bench.report.mixture import Origin
@@ -66,7 +67,7 @@ def read(folder: Path, study: Study, keys: Mapping[str, str] | None = None) -> R
     for name, stages in owners.items():
         for stage in stages:
             key = None if keys is None else keys.get(f"{name}/{stage}", "")
-            if (store.path(name, stage) / RECORD).exists():
+            if store.path(name, stage).exists():
                 intact.read(store.path(name, stage))
             record = store.record(name, stage, key)
             if record is not None:
@@ -79,7 +80,10 @@ def read(folder: Path, study: Study, keys: Mapping[str, str] | None = None) -> R
             content = readers.read_object(path, hint=_AGAIN)
             metrics[name], notes[name] = readers.parsed(path, _scores, content, hint=_AGAIN)
     kept = _provenances(folder)
-    provenance = readers.read_object(folder / RUN, hint=_COPY) if (folder / RUN).is_file() else {}
+    told = os.path.lexists(folder / RUN)
+    provenance = readers.read_object(folder / RUN, hint=_COPY) if told else {}
+    if not intact.unsealed(provenance):
+        raise DataError(f"{folder / RUN}: was altered", hint=_COPY)
     if kept and not any(intact.same_invocation(provenance, one) for one in kept.values()):
         raise DataError(f"{folder / RUN}: is none of those in {PROVENANCES}/", hint=_COPY)
     origins = tuple(_origins(store, records, kept))
@@ -99,7 +103,7 @@ def _check(store: Store, name: str, records: Mapping[tuple[str, str], StageRecor
     intact.require(folder, record, [SCORES, *sorted(tables)])
     mine = {stage: one for (other, stage), one in records.items() if other == name}
     generated = store.path(name, GENERATE)
-    if GENERATE in mine and (generated / GENERATIONS).exists():  # what is kept may lack them
+    if GENERATE in mine and os.path.lexists(generated / GENERATIONS):  # they may be left out
         intact.require(generated, mine[GENERATE], [GENERATIONS])
     done = {stage: one for stage, one in mine.items() if one.outcome is Outcome.OK}
     for stage, one in done.items():

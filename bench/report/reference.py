@@ -61,6 +61,9 @@ class Published:
     mean: float
 
 
+_COLUMNS = ("task", "language", "size", "method", "metric", "n", "mean")
+
+
 @functools.cache
 def load(path: Path = PATH) -> tuple[Published, ...]:
     """The published means of the grid's methods.
@@ -69,7 +72,7 @@ def load(path: Path = PATH) -> tuple[Published, ...]:
         DataError: the file is absent, or a row of it cannot be read.
     """
     hint = "take the file from the repository again, or write it: bench reanalyse --write-reference"
-    table = readers.read_rows(path, comment="#", hint=hint)
+    table = readers.read_rows(path, _COLUMNS, comment="#", hint=hint)
     found = []
     for place, row in enumerate(table, 1):
         try:

@@ -78,6 +78,8 @@ def unpack(
     except _ODD as error:
         told = str(error) or type(error).__name__
         raise DataError(f"{archive}: cannot be unpacked: {told}", hint=_ANEW) from None
+    if not names:
+        raise DataError(f"{archive}: holds no file", hint=_DAMAGED)
     return tuple(names)
 
 
@@ -114,8 +116,14 @@ class _Budget:
         if self._declared < 0:
             raise _refused(self._archive, f"more than {_RATIO} times its own size")
 
+    def _read(self, source: IO[bytes]) -> bytes:
+        try:
+            return source.read(_CHUNK_BYTES)
+        except OSError as error:  # what is damaged may name places before the file's beginning
+            raise DataError(f"{self._archive}: {error}", hint=_DAMAGED) from None
+
     def copy(self, source: IO[bytes], file: IO[bytes]) -> None:
-        while chunk := source.read(_CHUNK_BYTES):
+        while chunk := self._read(source):
             self._left -= len(chunk)
             self._disk -= len(chunk)
             if self._left < 0:
@@ -160,18 +168,21 @@ def _members(archive: Path) -> Iterator[Member]:
 
 
 def _of_zip(archive: Path) -> Iterator[Member]:
-    with zipfile.ZipFile(archive) as file:
-        for info in file.infolist():
-            name = _checked(archive, info.filename)
-            if info.is_dir():
-                continue
-            mode = info.external_attr >> 16
-            if stat.S_IFMT(mode) not in (0, stat.S_IFREG):
-                raise _refused(archive, f"a link or device: {info.filename}")
-            if info.flag_bits & 1:
-                raise _refused(archive, f"an encrypted file: {info.filename}")
-            with file.open(info) as content:
-                yield name, _seconds(info.date_time), info.file_size, content
+    try:
+        with zipfile.ZipFile(archive) as file:
+            for info in file.infolist():
+                name = _checked(archive, info.filename)
+                if info.is_dir():
+                    continue
+                mode = info.external_attr >> 16
+                if stat.S_IFMT(mode) not in (0, stat.S_IFREG):
+                    raise _refused(archive, f"a link or device: {info.filename}")
+                if info.flag_bits & 1:
+                    raise _refused(archive, f"an encrypted file: {info.filename}")
+                with file.open(info) as content:
+                    yield name, _seconds(info.date_time), info.file_size, content
+    except OSError as error:
+        raise DataError(f"{archive}: {error}", hint=_DAMAGED) from None
 
 
 def _seconds(told: tuple[int, int, int, int, int, int]) -> float:

@@ -4,10 +4,13 @@ from __future__ import annotations
 
 import contextlib
 import json
+import os
 import shutil
 from pathlib import Path
 
+from bench.data import readers
 from bench.data.sources import sha256_of
+from bench.errors import DataError
 from bench.grid.store import write_atomic
 
 
@@ -22,13 +25,13 @@ def is_whole(folder: Path) -> bool:
         for path in sorted(folder.rglob("*"))
         if path.is_file()
     }
-    try:
-        return bool(json.loads(note.read_bytes()) == found)
-    except FileNotFoundError:
+    if not os.path.lexists(note):
         with contextlib.suppress(OSError):
             write_atomic(note, json.dumps(found, indent=1).encode())
         return True
-    except (OSError, ValueError, RecursionError):
+    try:
+        return readers.read_object(note) == found
+    except DataError:
         return False
 
 

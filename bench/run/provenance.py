@@ -87,7 +87,7 @@ def write(folder: Path, provenance: Mapping[str, Any], study: Study) -> str:
         each.parent.mkdir(parents=True, exist_ok=True)
         if not each.is_file():
             store.write_atomic(each, _text(provenance))
-        store.write_atomic(folder / RUN, _text(provenance))
+        store.write_atomic(folder / RUN, _text(intact.sealed(provenance)))
         store.write_atomic(folder / store.STUDY, _text(canonical(study)))
     return name
 
@@ -102,7 +102,8 @@ def complete(folder: Path, records: Iterable[StageRecord]) -> None:
     told = software.united(record.software for record in records)
     if last is not None and told:
         with store.writing(folder):
-            store.write_atomic(folder / RUN, _text({**last, "libraries": told}))
+            content = intact.sealed({**last, "libraries": told})
+            store.write_atomic(folder / RUN, _text(content))
 
 
 def read(folder: Path) -> dict[str, Any] | None:
@@ -111,7 +112,8 @@ def read(folder: Path) -> dict[str, Any] | None:
         content = readers.read_object(folder / RUN)
     except DataError:
         return None
-    return content if content.get("schema") == SCHEMA else None
+    whole = intact.unsealed(content) and content.get("schema") == SCHEMA
+    return content if whole else None
 
 
 def _text(content: Mapping[str, Any]) -> bytes:

@@ -284,14 +284,10 @@ def _adapter(job: Job) -> Path | None:
 
 def _parameters(folder: Path) -> int:
     """The number of weights in a folder's safetensors files (a tied head counts once)."""
-    from safetensors import safe_open
+    from bench.data.readers import safetensors_shapes
 
-    count = 0
-    for path in sorted(folder.glob("*.safetensors")):
-        with safe_open(path, "pt") as weights:
-            shapes = (weights.get_slice(name).get_shape() for name in weights.keys())  # noqa: SIM118
-            count += sum(math.prod(shape) for shape in shapes)
-    return count
+    files = [safetensors_shapes(path) for path in sorted(folder.glob("*.safetensors"))]
+    return sum(math.prod(shape) for shapes in files for shape in shapes.values())
 
 
 def _cache(job: Job) -> Path:

@@ -191,6 +191,8 @@ def _provenances(folder: Path, stages: Sequence[Stored]) -> Iterator[Finding]:
     last_one = f"put the last of {PROVENANCES}/*.json in its place"
     if last is None:
         yield Finding(RUN, "is missing or no JSON object", last_one)
+    elif not intact.unsealed(last):
+        yield Finding(RUN, "its content is not what it carries the SHA-256 of", last_one)
     elif kept and not any(intact.same_invocation(last, one) for one in kept.values()):
         yield Finding(RUN, f"is none of the files in {PROVENANCES}/", last_one)
 

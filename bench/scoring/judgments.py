@@ -25,7 +25,7 @@ class Answers:
         self._path = path
         self._read_bytes = 0
         self._known: dict[str, str] = {}
-        if path.exists():
+        if os.path.lexists(path):
             self._catch_up(readers.read_bytes(path, hint="remove it, and the judge is asked again"))
 
     def __contains__(self, question: str) -> bool:

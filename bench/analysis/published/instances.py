@@ -148,6 +148,9 @@ def read_bytes(path: Path) -> bytes:
     return readers.read_bytes(path)
 
 
+_LONGEST_HEADER = 2**14
+
+
 @functools.cache
 def _expected() -> Mapping[str, str]:
     """The SHA-256 of the package's files in the manifest, by the last parts of their paths."""
@@ -178,6 +181,8 @@ def _instances(path: Path, relative: Path, content: bytes) -> tuple[Instances, l
     Raises:
         DataError: it is no table of this package.
     """
+    if len(content.partition(b"\n")[0]) > _LONGEST_HEADER:
+        raise DataError(f"{path}: not a table (its header has no end)", hint=FETCH_AGAIN)
     try:
         table = pd.read_csv(io.BytesIO(content), dtype={0: str}, skipinitialspace=True)
     except (ValueError, pd.errors.ParserError) as error:

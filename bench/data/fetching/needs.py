@@ -195,7 +195,9 @@ def citations(path: Path = CITATIONS) -> Mapping[str, str]:
     def make(rows: Sequence[Mapping[str, str]]) -> dict[str, str]:
         return {row["repository"]: row["cite"] for row in rows}
 
-    return readers.parsed(path, make, readers.read_rows(path, delimiter="\t"))
+    return readers.parsed(
+        path, make, readers.read_rows(path, ("repository", "cite"), delimiter="\t")
+    )
 
 
 def origins(needs: Needs, mirror: Path | None) -> list[Origin]:

@@ -71,19 +71,19 @@ def repositories(path: Path = MANIFEST) -> Mapping[str, Repository]:
         DataError: the manifest is not what it should be.
     """
 
-    def make(tables: Mapping[str, Any]) -> list[Repository]:
+    def make(tables: Mapping[str, Any]) -> dict[str, Repository]:
         kinds: Mapping[Literal["model", "dataset"], str] = {
             "model": "models",
             "dataset": "datasets",
         }
-        return [
+        found = [
             Repository(**{**table, "kind": kind, **_tuples(table)})
             for kind, name in kinds.items()
             for table in tables[name]
         ]
+        return {repository.name: repository for repository in found}
 
-    found = readers.parsed(path, make, readers.read_toml(path))
-    return {repository.name: repository for repository in found}
+    return readers.parsed(path, make, readers.read_toml(path))
 
 
 def _tuples(table: Mapping[str, object]) -> dict[str, object]:

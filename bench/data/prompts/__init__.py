@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import dataclasses
 import hashlib
+import os
 import re
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -101,7 +102,7 @@ class Prompts:
             DataError: a track, a template or a field that is missing or not known.
         """
         path = folder / f"{variant}.toml"
-        if not path.is_file():
+        if not os.path.lexists(path):
             raise unknown("prompts", variant, (file.stem for file in folder.glob("*.toml")))
         table, content = readers.read_toml(path, hint="mend that line"), readers.read_bytes(path)
         wordings = {track: _wording(path, table, track) for track in TRACKS}
