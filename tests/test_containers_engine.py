@@ -191,3 +191,32 @@ def test_the_doctor_looks_for_device_descriptions(tmp_path, monkeypatch, program
     described = cdi(tmp_path / "cdi")
     monkeypatch.undo()
     assert engine.cdi_devices([tmp_path / "absent", described.parent]) == [described]
+
+
+@pytest.mark.parametrize(
+    ("said", "told"),
+    [
+        (
+            "DEPRECATED: The legacy builder is deprecated and will be removed.\n"
+            "ERROR: BuildKit is enabled but the buildx component is missing or broken.\n"
+            "       Install the buildx component to build images with BuildKit:\n"
+            "       https://docs.docker.com/go/buildx/\n",
+            "ERROR: BuildKit is enabled but the buildx component is missing or broken.",
+        ),
+        (
+            "STEP 3/4: RUN sh venv.sh\nERROR: No matching distribution found for x==1\n"
+            'Error: building at STEP "RUN sh venv.sh": while running runtime: exit status 1\n',
+            "ERROR: No matching distribution found for x==1",
+        ),
+        (
+            '#9 0.512 E: Unable to locate package x\n#9 ERROR: process "sh" did not\n------\n',
+            "E: Unable to locate package x",
+        ),
+        ("\x1b[31mError: no such image\x1b[0m\nsee --help\n", "Error: no such image"),
+        ("reading errors.txt\nno space left on device\n\n", "no space left on device"),
+        ("Error response from daemon: conflict\n", "Error response from daemon: conflict"),
+        ("", ""),
+    ],
+)
+def test_a_failure_is_told_by_its_cause(said, told):
+    assert engine.cause(said) == told

@@ -95,7 +95,7 @@ def _prune(engine: Engine, wanted: Wanted) -> None:
     """Remove the images of earlier recipes; one that a container uses is kept and named."""
     for reference in images.outdated(engine, wanted):
         done = engine.call("image", "rm", reference, check=False)
-        kept = f"kept: {engines.last_line(done.stderr)}" if done.returncode else "removed"
+        kept = f"kept: {engines.cause(done.stderr)}" if done.returncode else "removed"
         out.print(f"{reference}: {kept}", soft_wrap=True, markup=False)
 
 

@@ -10,6 +10,7 @@ from __future__ import annotations
 import dataclasses
 import json
 import os
+import re
 import resource
 import shutil
 import subprocess
@@ -27,6 +28,11 @@ VARIABLE = "BENCH_ENGINE"
 _NOBODY = 65534
 _TIMEOUT_S = 60
 _ULIMITS = {"nofile": (resource.RLIMIT_NOFILE, 20000), "nproc": (resource.RLIMIT_NPROC, 4096)}
+#: A line that states an error, perhaps behind BuildKit's number and time: ``#9 0.512 ERROR: …``.
+_ERROR = re.compile(
+    r"(?:#\d+ (?:[\d.]+ )?)?((?:error|fatal|panic|e)\b[^:]{0,40}: .*)", re.IGNORECASE
+)
+_ESCAPES = re.compile(r"\x1b\[[0-9;]*[A-Za-z]")
 _CDI_FOLDERS = (Path("/etc/cdi"), Path("/run/cdi"), Path("/var/run/cdi"))
 
 
@@ -99,7 +105,7 @@ class Engine:
             ) from None
         if check and done.returncode != 0:
             raise MachineError(
-                f"{self.name} {arguments[0]} failed: {last_line(done.stderr)}",
+                f"{self.name} {arguments[0]} failed: {cause(done.stderr)}",
                 hint="nox -s doctor checks the engine",
             )
         return done
@@ -256,7 +262,7 @@ def _probe(name: Name) -> Engine | str:
         rootless = any("rootless" in str(one) for one in told.get("SecurityOptions") or ())
         version = str(told["ServerVersion"])
         return Engine(name, program, version, rootless, int(told.get("CgroupVersion") or 1))
-    return f"{name} does not answer ({last_line(done.stderr) or 'it says nothing'})"
+    return f"{name} does not answer ({cause(done.stderr) or 'it says nothing'})"
 
 
 def _podman(program: str, told: Mapping[str, Any]) -> Engine:
@@ -287,6 +293,11 @@ def cdi_devices(folders: Sequence[Path] = _CDI_FOLDERS) -> list[Path]:
     return found
 
 
-def last_line(said: str) -> str:
-    """The last thing that a program said, which is why it failed."""
-    return (said.strip().splitlines() or [""])[-1].strip()
+def cause(said: str) -> str:
+    """Why a program failed, from what it said: its first line of an error, else its last.
+
+    What follows an error is advice, a link, or how those around it failed in turn.
+    """
+    lines = [_ESCAPES.sub("", line).strip() for line in said.splitlines()]
+    errors = [found[1] for line in lines if (found := _ERROR.match(line))]
+    return (errors or [line for line in lines if line] or [""])[0 if errors else -1]

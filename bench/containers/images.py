@@ -18,7 +18,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
 
 from bench.containers import debian, rootfs, wheels
-from bench.containers.engine import Engine, last_line
+from bench.containers.engine import Engine, cause
 from bench.containers.stores import Store, link
 from bench.data.sources import ROOT, cache_folder
 from bench.errors import BenchError, MachineError, unknown
@@ -288,7 +288,7 @@ def _build(engine: Engine, command: Sequence[str], name: str, cache: Path) -> No
         )
     if done.returncode != 0:
         raise MachineError(
-            f"building the image {name} failed: {last_line(log.read_text(errors='replace'))}",
+            f"building the image {name} failed: {cause(log.read_text(errors='replace'))}",
             hint=f"its log is {log}; nox -s doctor checks the engine",
         )
 

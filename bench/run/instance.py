@@ -13,7 +13,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from bench.containers.engine import ContainerSpec, Engine, last_line
+from bench.containers.engine import ContainerSpec, Engine, cause
 from bench.errors import MachineError
 from bench.run.child import Task
 from bench.run.link import Link, LinkClosed
@@ -131,7 +131,7 @@ class Instance:
         """
         if self._link is None and self._process.poll() is not None:
             self._said.seek(0)
-            last = last_line(self._said.read().decode(errors="replace"))
+            last = cause(self._said.read().decode(errors="replace"))
             code = self._process.returncode
             raise MachineError(
                 f"the container of {self.stage} could not be started (code {code}): {last}",
