@@ -340,6 +340,14 @@ def test_null_is_no_answer_of_any_type():
     ) == ["passed", "error", "error", "failed"]
 
 
+def test_short_texts_are_the_literals_of_the_test():
+    same = main("""
+    if ((String) new Solution().f("2,3", 1).get() != "2,3") { throw new AssertionError(); }
+    """)
+    right = 'Optional<Object> f(Object a, Object b) { return Optional.of(a + ""); }'
+    assert outcomes(same, right) == ["passed"]
+
+
 CHANGES = main(
     """
     Solution s = new Solution();

@@ -83,6 +83,14 @@ def test_a_nested_list_is_a_wrong_answer():
     assert "nested too deeply" in found.detail
 
 
+def test_time_is_counted_anew_for_each_sample(monkeypatch):
+    monkeypatch.setattr(referee, "CPU_S", 1)
+    process = referee._referee(os.getpid())._process
+    for _ in range(4):  # each takes a good part of a second
+        assert decided(answer([[]] * 500_000)).outcome == "failed"
+    assert referee._referee(os.getpid())._process is process
+
+
 def test_a_process_that_was_killed_is_started_again():
     assert decided(answer(4)).outcome == "passed"
     process = referee._referee(os.getpid())._process

@@ -1,24 +1,25 @@
-"""Reading and judging what a jailed program said, each time in a process that may die of it.
+"""Reading and judging what a jailed program said, in a process that may die of it.
 
 The readers believe nothing, but what is read can still cost: members of a set that collide,
-a number that is long to print. So a small process beside the scorer forks a child for every
-sample; the child reads the answers, compares them with what the cases expect and states a
-verdict, within limits of its own. What it cannot read is the sample's failure and nobody
-else's. Nothing model-written runs here.
+a number that is long to print. So a small process beside the scorer reads the answers of one
+sample after the other, compares them with what the cases expect and states a verdict, within
+limits that are set anew for each. What it cannot read is the sample's failure and nobody
+else's: a process that died of one is replaced. Nothing model-written runs here.
 """
 
 from __future__ import annotations
 
 import atexit
 import functools
-import gc
 import json
 import os
 import pickle
 import resource
+import signal
 import socket
 import subprocess
 import sys
+import time
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
@@ -48,15 +49,16 @@ def decide(read: Read, id_: str, check: Mapping[str, Any], end: JailResult) -> V
         MachineError: no process can be started for it.
     """
     request = pickle.dumps((read, id_, dict(check), end, CPU_S))
-    try:
-        report = _referee(os.getpid()).ask(request)
-    except OSError:  # it was killed from outside, or by what this sample made it do: once more
-        _referee.cache_clear()
+    report = b""
+    for _ in range(2):
+        running = _referee(os.getpid())
         try:
-            report = _referee(os.getpid()).ask(request)
+            report = running.ask(request)
+            break
         except OSError:
             _referee.cache_clear()
-            report = b""
+            if running.ended_by_time():
+                break  # else it may have been ended from outside: once more
     if not report:
         return Verdict(id_, "failed", 0, len(check["cases"]), _UNREADABLE)
     outcome, held, detail = json.loads(report)
@@ -64,7 +66,7 @@ def decide(read: Read, id_: str, check: Mapping[str, Any], end: JailResult) -> V
 
 
 class _Referee:
-    """The process that forks; it ends when this one does."""
+    """The process; it ends when this one does."""
 
     def __init__(self) -> None:
         self._scorer = os.getpid()
@@ -95,10 +97,10 @@ class _Referee:
         atexit.register(self.close)
 
     def ask(self, request: bytes) -> bytes:
-        """The report on one sample; empty where its process died of it.
+        """The report on one sample; empty where it cannot be read.
 
         Raises:
-            OSError: the process that forks is gone.
+            OSError: the process is gone.
         """
         self._control.sendall(_framed(request))
         report = _received(self._control)
@@ -106,6 +108,10 @@ class _Referee:
             self.close()
             raise ConnectionError("the process ended")
         return report
+
+    def ended_by_time(self) -> bool:
+        """Whether the last sample took all the time that one may take."""
+        return self._process.returncode == -signal.SIGXCPU
 
     def close(self) -> None:
         """End the process; a fork of the scorer leaves it alone."""
@@ -127,35 +133,21 @@ def serve() -> None:
     """Serve requests until the scorer closes; the entry of the process."""
     control = socket.socket(fileno=0)
     control.sendall(_framed(_READY))
-    gc.disable()
+    resource.setrlimit(resource.RLIMIT_AS, (MEMORY_BYTES, MEMORY_BYTES))
+    resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
     while (request := _received(control)) is not None:
-        control.sendall(_framed(_forked(request)))
-
-
-def _forked(request: bytes) -> bytes:
-    """The report of a child; empty where it died."""
-    reading, writing = os.pipe()
-    child = os.fork()
-    if child == 0:
-        try:
-            os.close(reading)
-            os.write(writing, _report(request))
-        finally:
-            os._exit(0)
-    os.close(writing)
-    with os.fdopen(reading, "rb") as file:
-        report = file.read()
-    os.waitpid(child, 0)
-    return report
+        control.sendall(_framed(_report(request)))
 
 
 def _report(request: bytes) -> bytes:
-    """The verdict on one sample, in a process of its own."""
+    """The verdict on one sample; empty where it is too much."""
     read, id_, check, end, cpu_s = pickle.loads(request)  # noqa: S301  # from the scorer
-    resource.setrlimit(resource.RLIMIT_CPU, (cpu_s, cpu_s))
-    resource.setrlimit(resource.RLIMIT_AS, (MEMORY_BYTES, MEMORY_BYTES))
-    resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
-    found = cases.verdict(id_, check, read(end.channel), end)
+    _, most = resource.getrlimit(resource.RLIMIT_CPU)
+    resource.setrlimit(resource.RLIMIT_CPU, (int(time.process_time()) + 1 + cpu_s, most))
+    try:
+        found = cases.verdict(id_, check, read(end.channel), end)
+    except (RecursionError, MemoryError, ValueError):
+        return b""
     return json.dumps([found.outcome, found.cases_passed, found.detail[:_DETAIL]]).encode()
 
 

@@ -16,7 +16,7 @@ from bench.scoring.sandbox.memory import Group
 
 _LOOK_EVERY_S = 0.05
 #: Every so many looks the maps of all processes are read, which takes longer.
-_DEEP_LOOK = 4
+_DEEP_LOOK = 8
 _CHUNK = 65536
 _PATIENCE_S = 0.5
 
