@@ -137,6 +137,16 @@ def test_code_that_would_not_end_is_refused(code, language, why):
         score(code, ADD, language)
 
 
+def test_a_text_that_takes_too_long_to_parse_is_refused(monkeypatch):
+    monkeypatch.setattr(codebleu, "_PATIENCE_MICROSECONDS", 1)
+    codebleu._parser.cache_clear()
+    try:
+        with pytest.raises(Unmeasurable, match=codebleu.TOO_SLOW):
+            score("int f(" * 5_000, ADD, "java")
+    finally:
+        codebleu._parser.cache_clear()
+
+
 def test_values_do_not_change_with_the_hash_seed(functions):
     codes = [function.code["java"] for function in functions if "for (" in function.code["java"]]
     program = (

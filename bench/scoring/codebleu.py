@@ -57,6 +57,9 @@ LOOPS = {
     "foreach_statement",
     "while_statement",
 }
+#: Recovery from errors may take time by the square of a text's length; honest texts take none.
+_PATIENCE_MICROSECONDS = 3_000_000
+TOO_SLOW = "takes too long to parse"
 TOO_MANY_LOOPS = f"more than {MAX_NESTED_LOOPS} nested loops"
 
 Flow = tuple[str, str, tuple[str, ...]]
@@ -70,7 +73,8 @@ def score(prediction: str, reference: str, language: str) -> tuple[float, float]
     """Corrected and published CodeBLEU of one snippet.
 
     Raises:
-        Unmeasurable: a syntax tree too deep, or loops too deeply nested, to compare.
+        Unmeasurable: a syntax tree too deep, loops too deeply nested, or a text too broken, to
+            compare.
     """
     prediction, reference = prediction.strip(), reference.strip()
     hypothesis, expected = prediction.split(), reference.split()
@@ -132,6 +136,7 @@ def _keywords(language: str) -> frozenset[str]:
 @functools.cache
 def _parser(language: str) -> tree_sitter.Parser:
     parser = tree_sitter.Parser()
+    parser.timeout_micros = _PATIENCE_MICROSECONDS
     parser.language = codebleu.utils.get_tree_sitter_language(LANGUAGES[language][0])
     return parser
 
@@ -146,7 +151,12 @@ def _analyse(code: str, language: str) -> tuple[Counter[str], Counter[Flow]]:
     if language == "csharp":
         content = rawstrings.readable(content)
         code = content.decode()
-    root = _parser(language).parse(content).root_node
+    parser = _parser(language)
+    try:
+        root = parser.parse(content).root_node
+    except ValueError:  # its time is up
+        parser.reset()
+        raise Unmeasurable(TOO_SLOW) from None
     _refuse_extremes(root)
     return _subtrees(root), _flows(root, code, language)
 
