@@ -14,6 +14,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from bench.data import embedded
+from bench.scoring import members
 from bench.scoring.quality import complexity, python, syntax
 
 CLEAN = '"""Module."""\n\n\ndef add(left, right):\n    """Sum."""\n    return left + right\n'
@@ -58,7 +59,7 @@ def test_what_parses(code, language, why):
 
 @pytest.mark.parametrize("language", ["java", "csharp"])
 def test_a_text_that_takes_the_parser_too_long_does_not_parse(monkeypatch, language):
-    monkeypatch.setattr(syntax, "_PATIENCE_MICROSECONDS", 100_000)
+    monkeypatch.setattr(members, "_PATIENCE_MICROSECONDS", 100_000)
     slow = "class A { Object g() { return " + "lambda: " * 20_000 + "; } }"
     assert syntax.failure(slow, language) == syntax.UNPARSABLE_TREE
     assert syntax.failure("int f() { return 1; }", language) is None
