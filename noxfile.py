@@ -5,7 +5,7 @@ A study, whole:  reproduce · plan · fetch · images · doctor · profile, for 
 Again, in part:  generate · score · report · verify, from what is stored or from an earlier
                  run (``-- --from FOLDER|ARCHIVE``); one cell alone: ``nox -s "cell(mt-qlora-2m)"``.
 The paper:       reanalyse · claims, from its published values, without any model.
-The kit itself:  selfcheck · tests · gpu · lint · benchmarks · lock.
+The kit itself:  selfcheck · tests · gpu · lint · benchmarks · lock · bases.
 
 ``nox -s NAME -- --help`` lists the options of one. All but ``tests``, ``lint`` and
 ``benchmarks`` are thin wrappers that set up one environment and call ``python -m bench``.

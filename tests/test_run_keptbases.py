@@ -6,6 +6,7 @@ import json
 
 import pytest
 
+from bench.data import shippedbases
 from bench.grid import study
 from bench.measure import Meter
 from bench.run import keptbases, stages
@@ -16,7 +17,7 @@ FILES = {"config.json": "{}", "model.safetensors": "weights", "tokenizer.json": 
 
 
 @pytest.fixture
-def made(monkeypatch):
+def made(monkeypatch, tmp_path):
     """How often a base was made; it holds three files of text."""
     times = []
 
@@ -26,6 +27,7 @@ def made(monkeypatch):
             (folder / name).write_text(content)
 
     monkeypatch.setattr(bases, "make", make)
+    monkeypatch.setattr(shippedbases, "FOLDER", tmp_path / "none")  # none comes with the kit
     monkeypatch.setattr(stages, "_parameters", lambda _: 7)
     return times
 

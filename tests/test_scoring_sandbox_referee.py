@@ -86,8 +86,8 @@ def test_a_nested_list_is_a_wrong_answer():
 def test_time_is_counted_anew_for_each_sample(monkeypatch):
     monkeypatch.setattr(referee, "CPU_S", 1)
     process = referee._referee(os.getpid())._process
-    for _ in range(4):  # each takes a good part of a second
-        assert decided(answer([[]] * 500_000)).outcome == "failed"
+    for _ in range(12):  # together they take more than a second
+        assert decided(answer([[]] * 150_000)).outcome == "failed"
     assert referee._referee(os.getpid())._process is process
 
 
