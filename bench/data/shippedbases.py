@@ -17,7 +17,7 @@ from pathlib import Path
 from typing import Any
 
 from bench import places
-from bench.data import embedded
+from bench.data import embedded, readers
 from bench.data.prompts import PROMPTS
 from bench.data.sources import sha256_of
 from bench.errors import DataError
@@ -65,11 +65,11 @@ def files(base: TinyBase, seed: int) -> Mapping[str, str] | None:
     path = FOLDER / fingerprint(base, seed) / _RECIPE_FILE
     if not path.is_file():
         return None
-    try:
-        found = json.loads(path.read_bytes())["files"]
-        return {str(name): str(sha256) for name, sha256 in found.items()}
-    except (OSError, ValueError, RecursionError, KeyError, TypeError, AttributeError):
-        raise DataError(f"{path}: not a base's recipe", hint=_AGAIN) from None
+    return readers.parsed(path, _files, readers.read_object(path, hint=_AGAIN), hint=_AGAIN)
+
+
+def _files(recipe: Mapping[str, Any]) -> dict[str, str]:
+    return {str(name): str(sha256) for name, sha256 in recipe["files"].items()}
 
 
 def copy(base: TinyBase, seed: int, target: Path) -> bool:
