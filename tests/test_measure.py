@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import functools
 import os
 import subprocess
 import sys
 import time
 import types
 from collections.abc import Callable
+from pathlib import Path
 
 import pytest
 
@@ -15,12 +17,27 @@ from bench.measure import Meter, descendants, tree_cpu_s, tree_rss_bytes
 from bench.records import DevicePeak, DeviceUse
 
 MIB = 2**20
+ROOT = Path(__file__).parents[1]
 
 
 def burn(seconds: float) -> None:
     end = time.process_time() + seconds
     while time.process_time() < end:
         pass
+
+
+def alone(test: Callable[[], None]) -> Callable[[], None]:
+    """Run a test in a process of its own: what others left running or freed would count."""
+
+    @functools.wraps(test)
+    def run() -> None:
+        code = f"from {test.__module__} import {test.__name__} as test; test.__wrapped__()"
+        done = subprocess.run(
+            [sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=False
+        )
+        assert done.returncode == 0, done.stderr
+
+    return run
 
 
 def python(code: str) -> subprocess.Popen[str]:
@@ -33,6 +50,7 @@ def python(code: str) -> subprocess.Popen[str]:
     return child
 
 
+@alone
 def test_phases_have_their_own_time() -> None:
     with Meter(threads=2) as meter:
         with meter.phase("work"):
@@ -52,6 +70,7 @@ def test_phases_have_their_own_time() -> None:
     assert wait.contention > 4
 
 
+@alone
 def test_a_peak_belongs_to_its_phase() -> None:
     """The kernel's own mark: a peak far shorter than the sampling interval counts."""
     with Meter(threads=1, interval_s=60) as meter:
@@ -69,6 +88,7 @@ def test_a_peak_belongs_to_its_phase() -> None:
     assert meter.total.peak_rss_bytes == large
 
 
+@alone
 def test_processes_below_count() -> None:
     with Meter(threads=1, interval_s=0.02) as meter, meter.phase("child"):
         before = tree_rss_bytes(os.getpid())
@@ -84,6 +104,7 @@ def test_processes_below_count() -> None:
     assert phase.cpu_s > 0.28
 
 
+@alone
 def test_time_of_a_live_process_below_is_counted_once() -> None:
     start = tree_cpu_s()
     child = python("end = time.process_time() + 0.3\nwhile time.process_time() < end: pass")
@@ -94,6 +115,7 @@ def test_time_of_a_live_process_below_is_counted_once() -> None:
     assert 0 <= reaped - live < 0.2
 
 
+@alone
 def test_a_child_before_its_exec_does_not_double_the_sum() -> None:
     """Between fork and exec a child shows its parent's memory as its own."""
     block = bytearray(32 * MIB)

@@ -24,6 +24,7 @@ from bench.run.child import Task
 from bench.run.container import Containers, Surroundings
 from bench.run.job import Job
 from bench.run.local import Local
+from bench.run.outcomes import bare_record
 from bench.run.slots import CPU, Slot
 from tests.fake_gpus import GB, NAME, install
 from tests.test_run_local import until_exit
@@ -163,10 +164,11 @@ def inputs(tmp_path: Path) -> dict[str, Path]:
     """A tiny base with random weights, as the stage ``base`` leaves one."""
     from tests.tiny_model import model, tokenizer
 
-    folder = tmp_path / "base" / "model"
-    model().save_pretrained(folder)
-    tokenizer().save_pretrained(folder)
-    return {"base": tmp_path / "base"}
+    folder = tmp_path / "base"
+    model().save_pretrained(folder / "model")
+    tokenizer().save_pretrained(folder / "model")
+    store.seal(folder, bare_record(KEY, "base", Outcome.OK, None))
+    return {"base": folder}
 
 
 def trained(job: Job, slot: Slot, folder: Path, inputs: dict[str, Path], **options: Any) -> Any:

@@ -25,6 +25,9 @@ IGNORED = (
     "bench.run.job",
 )
 
+#: Nodes without any below them, which neither import nor name anything: half of a tree.
+_LEAVES = (ast.Name, ast.expr_context, ast.operator, ast.unaryop, ast.boolop)
+
 
 class Code:
     """The source tree of the package below ``root`` (the folder that holds ``bench/``)."""
@@ -34,6 +37,7 @@ class Code:
         self._ignored = tuple(ignored)
         self._used: dict[Path, frozenset[Path]] = {}
         self._listed: dict[Path, frozenset[str]] = {}
+        self._located: dict[str, Path | None] = {}
 
     def files(self, entry: str) -> dict[str, str]:
         """SHA-256 of every file that ``entry`` (``module:function``) uses, by its path.
@@ -70,11 +74,11 @@ class Code:
         return self._listed[folder]
 
     def _locate(self, module: str) -> Path | None:
-        base = self._root.joinpath(*module.split("."))
-        for path in (base.with_suffix(".py"), base / "__init__.py"):
-            if path.is_file():
-                return path
-        return None
+        if module not in self._located:
+            base = self._root.joinpath(*module.split("."))
+            paths = (base.with_suffix(".py"), base / "__init__.py")
+            self._located[module] = next((path for path in paths if path.is_file()), None)
+        return self._located[module]
 
     def _used_by(self, file: Path) -> frozenset[Path]:
         if file.suffix != ".py":
@@ -150,7 +154,13 @@ def _executed(nodes: Iterable[ast.AST]) -> Iterator[ast.AST]:
         if isinstance(node, ast.Expr) and isinstance(node.value, ast.Constant):
             continue
         yield node
-        waiting += ast.iter_child_nodes(node)
+        # What ast.iter_child_nodes gives, but for the leaves: in half of the time.
+        for field in node._fields:
+            child = getattr(node, field, None)
+            if isinstance(child, list):
+                waiting += [one for one in child if isinstance(one, ast.AST)]
+            elif isinstance(child, ast.AST) and not isinstance(child, _LEAVES):
+                waiting.append(child)
 
 
 def _reached(tree: ast.Module, function: str) -> list[ast.stmt]:

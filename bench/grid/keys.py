@@ -146,9 +146,12 @@ def decides(
     suites = [{**canonical(suite), "prompts": study.asked(suite)} for suite in study.suites]
     if stage == "base":
         base = study.base(size)
-        shipped = shippedbases.files(base, study.seed) if base.kind == "tiny" else None
         told = {"base": canonical(base), "seed": study.seed}
-        return told if shipped is None else {**told, "shipped": dict(shipped)}
+        if base.kind == "tiny":
+            files = shippedbases.files(base, study.seed)
+            told["taught"] = shippedbases.fingerprint(base, study.seed)
+            told["shipped"] = None if files is None else digest(dict(files))
+        return told
     if stage == "measure":
         published = study.as_published()
         return decides(published, "train", size=size, method=method, tasks=tasks)
