@@ -17,9 +17,9 @@ LOADED = lines.READY + wire.line({"value": None})
 COLLIDING = [((1 << 61) - 1) * number for number in range(100_000)]
 
 
-def decided(channel: bytes, read=lines.told, check=CHECK):
+def decided(channel: bytes, form="lines", check=CHECK):
     end = JailResult("exited", 0, channel, b"", 0.1, 0.1, 0)
-    return referee.decide(read, "id", check, end)
+    return referee.decide(form, "id", check, end)
 
 
 def answer(value: object) -> bytes:
@@ -29,7 +29,7 @@ def answer(value: object) -> bytes:
 def test_answers_of_both_forms_are_judged():
     right = bytes([binary.READY, binary.LOADED, binary.VALUE]) + binary.write(4)
     assert decided(answer(4)).outcome == "passed"
-    assert decided(right, binary.told).outcome == "passed"
+    assert decided(right, "binary").outcome == "passed"
     wrong = decided(answer(5))
     assert (wrong.outcome, wrong.detail) == ("failed", "case 0: returned 5, expected 4")
 
@@ -56,7 +56,7 @@ def test_colliding_members_of_the_binary_form(monkeypatch):
     members = b"".join(binary.write(one) for one in COLLIDING)
     body = b"S" + binary.integer(len(COLLIDING)) + members
     channel = bytes([binary.READY, binary.LOADED, binary.VALUE]) + body
-    assert "too slow" in decided(channel, binary.told).detail
+    assert "too slow" in decided(channel, "binary").detail
 
 
 @pytest.mark.parametrize(

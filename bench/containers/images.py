@@ -3,7 +3,7 @@
 An image's tag is a digest of its recipe (the Containerfile, scripts and locks that decide
 it, and its parent's recipe), so a tag that is there is up to date. Everything that a build
 needs is fetched and verified first; the build itself sees one read-only folder. Two builds
-of one recipe give the same image, digest and all, under podman.
+of one recipe give the same files and settings, under podman and under docker.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ import tempfile
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
 
-from bench.containers import debian, rootfs, wheels
+from bench.containers import debian, identity, rootfs, wheels
 from bench.containers.engine import Engine, cause
 from bench.containers.stores import Store, link
 from bench.data.sources import ROOT, cache_folder
@@ -47,7 +47,7 @@ _SCRIPTS = ("debs.sh", "venv.sh")
 
 @dataclasses.dataclass(frozen=True, slots=True)
 class Image:
-    """An image that is here: its tag, its digest (of its configuration), its size."""
+    """An image that is here: its tag, its identity (of its files and settings), its size."""
 
     name: str
     reference: str
@@ -152,12 +152,12 @@ def outdated(engine: Engine, wanted: Wanted) -> list[str]:
 
 
 def _inspect(engine: Engine, name: str, reference: str) -> Image | None:
-    format_ = "{{.Id}} {{.Size}}"
-    done = engine.call("image", "inspect", "--format", format_, reference, check=False)
-    if done.returncode != 0:
+    known = cache_folder().resolve() / "images" / "identities"
+    found = identity.of(engine, reference, known)
+    if found is None:
         return None
-    found, size = done.stdout.split()
-    return Image(name, reference, found.removeprefix("sha256:"), int(size))
+    size = engine.call("image", "inspect", "--format", "{{.Size}}", reference).stdout
+    return Image(name, reference, found, int(size))
 
 
 def ensure(

@@ -72,4 +72,4 @@ def run_cases(
     total = len(check["cases"])
     if not started(binary.Reader(end.channel)):
         return Verdict(id_, "not-run", 0, total, f".NET did not start: {said(end)}")
-    return decide(binary.told, id_, check, end)
+    return decide("binary", id_, check, end)

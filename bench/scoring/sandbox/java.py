@@ -78,7 +78,7 @@ def run_cases(
     if not started(binary.Reader(end.channel)):
         detail = f"the JVM did not start: {said(end)}"
         return Verdict(id_, "not-run", 0, len(check["cases"]), detail)
-    return decide(binary.told, id_, check, end)
+    return decide("binary", id_, check, end)
 
 
 def tester(jail: Jail, jdk: Jdk) -> Tester:

@@ -121,7 +121,7 @@ def cases(jail: Jail, id_: str, check: Mapping[str, Any], output: str) -> Verdic
     )
     if not end.channel.startswith(lines.READY):
         return Verdict(id_, "not-run", 0, total, f"the interpreter did not start: {said(end)}")
-    return decide(lines.told, id_, check, end)
+    return decide("lines", id_, check, end)
 
 
 def tester(jail: Jail) -> Tester:

@@ -10,10 +10,10 @@ else's: a process that died of one is replaced. Nothing model-written runs here.
 from __future__ import annotations
 
 import atexit
+import dataclasses
 import functools
 import json
 import os
-import pickle
 import resource
 import signal
 import socket
@@ -22,17 +22,19 @@ import sys
 import time
 from collections.abc import Callable, Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import bench
 from bench.errors import MachineError
 from bench.records import Verdict
-from bench.scoring.sandbox import cases
+from bench.scoring.sandbox import binary, cases, lines
 from bench.scoring.sandbox.cases import Told
 from bench.scoring.sandbox.limits import MIB, JailResult
 
-Read = Callable[[bytes], Told]
+#: How a program writes its answers: each as a line of JSON, or in the binary form.
+Form = Literal["lines", "binary"]
 
+_READERS: Mapping[Form, Callable[[bytes], Told]] = {"lines": lines.told, "binary": binary.told}
 #: For one sample: reading the longest channel takes about a second.
 CPU_S = 5
 MEMORY_BYTES = 1024 * MIB
@@ -42,13 +44,13 @@ _READY = b"ready"
 _UNREADABLE = "what it returned is too large, too deep or too slow to read and compare"
 
 
-def decide(read: Read, id_: str, check: Mapping[str, Any], end: JailResult) -> Verdict:
-    """Judge a program that did start by what it wrote; ``read`` knows the language's form.
+def decide(form: Form, id_: str, check: Mapping[str, Any], end: JailResult) -> Verdict:
+    """Judge a program that did start by what it wrote, in its language's form.
 
     Raises:
         MachineError: no process can be started for it.
     """
-    request = pickle.dumps((read, id_, dict(check), end, CPU_S))
+    request = _request(form, id_, check, end)
     report = b""
     for _ in range(2):
         running = _referee(os.getpid())
@@ -139,13 +141,23 @@ def serve() -> None:
         control.sendall(_framed(_report(request)))
 
 
+def _request(form: Form, id_: str, check: Mapping[str, Any], end: JailResult) -> bytes:
+    """One sample: a line of JSON, then the bytes of the channel and of what was printed."""
+    told = {field.name: getattr(end, field.name) for field in dataclasses.fields(end)}
+    channel, printed = told.pop("channel"), told.pop("printed")
+    head = [form, id_, dict(check), told, len(channel), CPU_S]
+    return b"%b\n%b%b" % (json.dumps(head).encode(), channel, printed)
+
+
 def _report(request: bytes) -> bytes:
     """The verdict on one sample; empty where it is too much."""
-    read, id_, check, end, cpu_s = pickle.loads(request)  # noqa: S301  # from the scorer
+    line, _, rest = request.partition(b"\n")
+    form, id_, check, told, split, cpu_s = json.loads(line)
+    end = JailResult(channel=rest[:split], printed=rest[split:], **told)
     _, most = resource.getrlimit(resource.RLIMIT_CPU)
     resource.setrlimit(resource.RLIMIT_CPU, (int(time.process_time()) + 1 + cpu_s, most))
     try:
-        found = cases.verdict(id_, check, read(end.channel), end)
+        found = cases.verdict(id_, check, _READERS[form](end.channel), end)
     except (RecursionError, MemoryError, ValueError):
         return b""
     return json.dumps([found.outcome, found.cases_passed, found.detail[:_DETAIL]]).encode()
