@@ -221,7 +221,8 @@ def test_it_speaks_ascii_and_plain_sh():
 def test_shellcheck_finds_nothing():
     if shutil.which("shellcheck") is None:
         pytest.skip("shellcheck is not installed: apt-get install -y shellcheck")
-    subprocess.run(["shellcheck", ROOT / "reproduce"], check=True)
+    scripts = [ROOT / "reproduce", *sorted((ROOT / ".ci").iterdir())]
+    subprocess.run(["shellcheck", *scripts], check=True)
 
 
 def fits(version, level="final", *, compiler=True):
