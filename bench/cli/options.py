@@ -129,6 +129,9 @@ def _declare_study(commands: argparse._SubParsersAction[argparse.ArgumentParser]
         "report", parents=[common, earlier], help="render a stored run again"
     )
     report.add_argument(
+        "--full", action="store_true", help="all tables, hundreds of lines, instead of one screen"
+    )
+    report.add_argument(
         "--readme",
         nargs="?",
         type=Path,
@@ -142,6 +145,9 @@ def _declare_study(commands: argparse._SubParsersAction[argparse.ArgumentParser]
 def _of_a_run() -> argparse.ArgumentParser:
     """The options of the commands that execute stages."""
     running = argparse.ArgumentParser(add_help=False)
+    running.add_argument(
+        "--full", action="store_true", help="end with the whole report instead of one screen of it"
+    )
     running.add_argument(
         "--jobs",
         type=amounts.positive,

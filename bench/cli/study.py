@@ -12,6 +12,7 @@ from pathlib import Path
 
 from rich.markup import escape
 
+from bench import places
 from bench.cli import (
     executors,
     fetchfirst,
@@ -185,7 +186,7 @@ def run(options: argparse.Namespace) -> int:
             _say_where(request)
             return 0
         summary = _execute(request, options, stages, left) if left else None
-        _publish(request, {stage.id: stage.key for stage in planned})
+        _publish(request, options, {stage.id: stage.key for stage in planned})
     return 0 if summary is None or summary.ok else 1
 
 
@@ -225,7 +226,7 @@ def _rerun(options: argparse.Namespace, start: str) -> int:
         if summary is None:
             out.print(f"{len(found.stages)} stages, 0 to run")
         present = {stage.id: stage.key for stage in planned}
-        _publish(request, present, adopted.told(planned))
+        _publish(request, options, present, adopted.told(planned))
     lacks = any(one.stage.cell for one in found.lacking) and options.cells
     return 0 if (summary is None or summary.ok) and not lacks else 1
 
@@ -333,12 +334,12 @@ def _limits_s(options: argparse.Namespace) -> dict[str, float]:
 
 def report(options: argparse.Namespace) -> int:
     """Render a stored run again, whatever its stages' keys."""
-    request = _request(options, start=planning.REPORT)
+    request = _request(options, announce=options.full, start=planning.REPORT)
     if options.earlier is None:
         _check_stored(request)
     with request.store.locked():
         _take(request, options)
-        shown = _publish(request, None, adopted.told(_planned(request)))
+        shown = _publish(request, options, None, adopted.told(_planned(request)))
     if options.readme is not None:
         from bench.report import excerpt
 
@@ -348,20 +349,35 @@ def report(options: argparse.Namespace) -> int:
 
 
 def _publish(
-    request: _Request, present: Mapping[str, str] | None, built_on: str | None = None
+    request: _Request,
+    options: argparse.Namespace,
+    present: Mapping[str, str] | None,
+    built_on: str | None = None,
 ) -> Report:
     """Write the reports of a stored run, show the terminal's, and return it.
 
     ``present`` are the stages' keys: what stale ones have left behind is not reported.
     ``built_on`` says which stages were adopted.
     """
-    from bench.report import publish, terminal  # pandas and scipy: not needed by a plan
+    from bench.report import brief, briefterminal, publish, terminal  # pandas: not for a plan
 
     folder = request.store.folder
     report = publish.publish(folder, request.study, present, request.mirror, built_on)
-    out.print(terminal.render(report))
-    _say_where(request)
+    if options.full:
+        out.print(terminal.render(report))
+        _say_where(request)
+        return report
+    kept = None if options.results == places.reports() else str(options.results)
+    where = brief.where(str(_from_here(folder)), request.study, kept)
+    for line in briefterminal.render((*report.brief, where), out.width):
+        out.print(line, soft_wrap=True)
     return report
+
+
+def _from_here(path: Path) -> Path:
+    """A path as a user of this folder would write it."""
+    here = Path.cwd()
+    return path.relative_to(here) if path.is_relative_to(here) else path
 
 
 def _say_where(request: _Request) -> None:
