@@ -33,6 +33,9 @@ _WORDS: Mapping[str, str] = {
 }
 #: The parts of a claim that are named, by their verdict.
 _TELLING = (Ruling.CONTRADICTED, Ruling.DEPENDS, Ruling.NOT_RUN)
+#: A verdict that would take the room of its reasons.
+_VERDICTS = {Ruling.DEPENDS: "depends"}
+_FAILING = {Ruling.CONTRADICTED: "fail", Ruling.DEPENDS: "depend"}
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
@@ -77,9 +80,10 @@ def _lead(run: Run) -> Block:
     counts = Counter(one.verdict for one in run.verdicts if one.whole)
     told = f"{counts[Ruling.SUPPORTED]} of {counts.total()} supported"
     told += f", {counts[Ruling.CONTRADICTED]} contradicted"
-    outcome = f"Claims: {told}" if counts else "Claims: none was asked"
+    outcome = f"claims: {told}" if counts else "claims: none was asked"
     if any(isinstance(base, TinyBase) for base in run.study.sizes):
-        outcome += " · proves the pipeline, not quality"
+        outcome = f"proves the pipeline, not quality · {outcome}"
+    outcome = f"{outcome[0].upper()}{outcome[1:]}"
     mixed = [results["notes"][name] for name in (MIXED, ADOPTED) if name in results["notes"]]
     lines = [" ".join(mixed), what, " · ".join(run.machine), outcome]
     return Block("", 4, text=tuple(line for line in lines if line))
@@ -90,7 +94,7 @@ def _claims(verdicts: Sequence[Verdict]) -> Block:
     notes = Notes()
     rows = tuple(
         Row(
-            one.verdict.value,
+            _VERDICTS.get(one.verdict, one.verdict.value),
             (Cell(one.brief, tone=_TONES.get(one.verdict, "")), _because(one, verdicts, notes)),
         )
         for one in verdicts
@@ -111,10 +115,12 @@ def _because(claim: Verdict, verdicts: Sequence[Verdict], notes: Notes) -> Cell:
         rows = [row.finding for row in claim.evidence if row.finding.ruling is Ruling.NOT_RUN]
         reasons = "; ".join(dict.fromkeys(one.reason for one in rows)) or _without(claim.reason)
         return Cell("not measured", note=notes.number(reasons))
-    told = [f"{counts[Ruling.SUPPORTED]} of {len(parts)} parts hold"]
+    failing = counts[Ruling.CONTRADICTED]
+    told = ["on the setting"] if claim.verdict is Ruling.DEPENDS else []
+    told.append(f"{counts[Ruling.SUPPORTED]} hold, {failing} fail of {len(parts)}")
     for ruling in _TELLING:
         places = [_place(part) for part in parts if part.verdict is ruling]
-        told += [f"{ruling}: {', '.join(places)}"] if places else []
+        told += [f"{_FAILING.get(ruling, ruling)}: {', '.join(places)}"] if places else []
     return Cell("; ".join(told))
 
 
@@ -196,9 +202,7 @@ def _wrong(run: Run) -> Iterator[str]:
         )
         more = f"{len(groups) - _NAMED} more reasons: --full. " if len(groups) > _NAMED else ""
         yield f"{more}Again: {command}"
-    warnings = [*_unmeasured(run.scores), *_notes(run)]
-    if warnings:
-        yield f"Warnings: {' '.join(warnings)}"
+    yield from _warnings(run)
 
 
 def _listed(names: Sequence[str]) -> str:
@@ -206,34 +210,39 @@ def _listed(names: Sequence[str]) -> str:
     return f"{', '.join(names[:_NAMED])}{more}"
 
 
-def _unmeasured(scores: Scores) -> Iterator[str]:
-    """Scores that no method has at any size, by reason; a stage that failed is told apart."""
-    alike: dict[str, dict[str, None]] = {}
-    for key in scores.keys:
-        values = [one.metrics.get(str(key)) for one in scores.entries.values()]
-        told = [one.notes[str(key)] for one in scores.entries.values() if str(key) in one.notes]
-        if told and not key.part and all(value is None for value in values):
-            alike.setdefault(_without(told[0]), {})[_score(key)] = None
-    for reason, names in alike.items():
-        yield f"not measured: {_listed(list(names))} ({reason})."
-
-
-def _score(key: Key) -> str:
-    return f"{key.label} of {briefscores.place(key.track)}"
-
-
-def _notes(run: Run) -> Iterator[str]:
-    """The run's own notes on its times, and how much the audits found."""
-    notes = run.results["notes"]
-    yield from (f"{_ended(note)}" for name, note in notes.items() if name.endswith("_s"))
+def _warnings(run: Run) -> Iterator[str]:
+    """How much the audits found, what was not measured, and the run's own notes on its times."""
     findings = () if run.audited is None else run.audited.findings
     if findings:
         counts = Counter(one.audit for one in findings)
-        yield f"audits: {', '.join(f'{name} ({count})' for name, count in counts.items())}."
+        yield f"Audits: {', '.join(f'{name} ({count})' for name, count in counts.items())}."
+    told = [f"{_listed(names)} ({why})" for why, names in _unmeasured(run.scores).items()]
+    if told:
+        yield f"Not measured: {'; '.join(told)}."
+    notes = [note for name, note in run.results["notes"].items() if name.endswith("_s")]
+    if notes:
+        yield f"Times: {'; '.join(note.rstrip('.') for note in notes)}."
 
 
-def _ended(sentence: str) -> str:
-    return sentence if sentence.endswith(".") else f"{sentence}."
+def _unmeasured(scores: Scores) -> dict[str, list[str]]:
+    """The scores that no method has at any size, by the reason; a failed stage is told apart.
+
+    The track is named of a metric that others have.
+    """
+    lacking: dict[Key, str] = {}
+    measured: set[str] = set()
+    for key in (key for key in scores.keys if not key.part):
+        entries = [one for one in scores.entries.values() if str(key) in one.metrics]
+        told = [one.notes[str(key)] for one in entries if str(key) in one.notes]
+        if any(one.metrics[str(key)] is not None for one in entries):
+            measured.add(key.label)
+        elif told:
+            lacking[key] = _without(told[0]).partition("; ")[0]
+    found: dict[str, dict[str, None]] = {}
+    for key, why in lacking.items():
+        place = f" of {briefscores.place(key.track)}" if key.label in measured else ""
+        found.setdefault(why, {})[f"{key.label}{place}"] = None
+    return {why: list(names) for why, names in found.items()}
 
 
 def where(folder: str, study: Study, results: str | None = None) -> Block:

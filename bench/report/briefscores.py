@@ -147,7 +147,7 @@ def _above_base(gains: Sequence[float]) -> tuple[str, ...]:
         return ()
     above = f"{sum(gain > 0 for gain in gains)} of {len(gains)}"
     between = f"{points(min(gains))} to {points(max(gains))}"
-    return (f"{above} trained models are above their own base in similarity: {between} points.",)
+    return (f"Above their own base in similarity: {above} models, {between} points.",)
 
 
 def questions(scores: Scores) -> Block:

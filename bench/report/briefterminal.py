@@ -7,6 +7,7 @@ room is cut with … and stands in the whole report.
 from __future__ import annotations
 
 import dataclasses
+import itertools
 import textwrap
 from collections.abc import Iterator, Sequence
 from typing import Self
@@ -20,6 +21,8 @@ from bench.report.labels import superscript
 #: Lines of the whole brief report.
 LINES = 40
 BEST = "*"
+#: Beyond its share a block gets this many where others leave them.
+_MORE = 2
 _CUT = "…"
 _INDENT = "  "
 _STYLES = {"": "", "better": "green", "worse": "red"}
@@ -27,15 +30,25 @@ _STYLES = {"": "", "better": "green", "worse": "red"}
 
 def render(blocks: Sequence[Block], width: int) -> list[Text]:
     """The lines of the blocks, with empty ones between them as far as one screen has room."""
-    shown = [(block, lines) for block in blocks if (lines := list(_lines(block, width)))]
-    empty = LINES - sum(_taken(line.plain, width) for _, lines in shown for line in lines)
+    shown = [list(_lines(block, width, block.most)) for block in blocks]
+    empty = LINES - sum(_height(lines, width) for lines in shown)
+    for extra, place in itertools.product(range(1, _MORE + 1), range(len(blocks))):
+        more = list(_lines(blocks[place], width, blocks[place].most + extra))
+        added = _height(more, width) - _height(shown[place], width)
+        if added <= empty:
+            shown[place] = more
+            empty -= added
     found: list[Text] = []
-    for block, lines in shown:
-        if found and empty > 0 and (block.title or block is blocks[-1]):
+    for block, lines in zip(blocks, shown, strict=True):
+        if found and lines and empty > 0 and (block.title or block is blocks[-1]):
             found.append(Text(""))
             empty -= 1
         found += lines
     return found
+
+
+def _height(lines: Sequence[Text], width: int) -> int:
+    return sum(_taken(line.plain, width) for line in lines)
 
 
 def _taken(line: str, width: int) -> int:
@@ -43,11 +56,11 @@ def _taken(line: str, width: int) -> int:
     return max(1, -(-cell_len(line) // width))
 
 
-def _lines(block: Block, width: int) -> Iterator[Text]:
-    """A block's lines, at most as many as it may have."""
+def _lines(block: Block, width: int, most: int) -> Iterator[Text]:
+    """A block's lines, at most so many."""
     titles = _wrapped(block.title, width, "", 2) if block.title else []
     yield from (Text(line, style="bold") for line in titles)
-    left = block.most - len(titles)
+    left = most - len(titles)
     rows = list(_rows(block, width)) if block.rows else []
     if len(rows) > left:
         cut = Text(f"{_INDENT}{_CUT} and {len(rows) - left + 1} more: see the whole report")
@@ -91,23 +104,26 @@ def _words(block: Block, width: int) -> Iterator[Text]:
     widths = [max(cell_len(row.label) for row in block.rows)]
     widths += [max(cell_len(cell.text) for cell in column) for column in columns]
     for row in block.rows:
-        line = Text(f"{_INDENT}{row.label:<{widths[0]}}", _STYLES[row.cells[0].tone])
+        line = Text().append(f"{_INDENT}{row.label:<{widths[0]}}", _STYLES[row.cells[0].tone])
         for cell, wide in zip(row.cells[:-1], widths[1:], strict=False):
-            line.append(f"{_INDENT}{cell.text:<{wide}}", "not bold default")
+            line.append(f"{_INDENT}{cell.text:<{wide}}")
         last = row.cells[-1]
         mark = "" if last.note is None else superscript(last.note)
         room = width - line.cell_len - len(_INDENT) - len(mark)
-        line.append(f"{_INDENT}{_cut(last.text, room)}{mark}", "default")
+        line.append(f"{_INDENT}{_cut(last.text, room)}{mark}")
         line.rstrip()
         yield line
 
 
 def _cut(text: str, width: int) -> str:
-    """As many clauses of a text as there is room for; less than the first is none."""
-    clauses = text.split("; ")
-    while clauses and cell_len("; ".join(clauses)) > width:
-        clauses.pop()
-    return "; ".join(clauses)
+    """As much of a text of clauses as there is room for; less than the first one is none."""
+    if cell_len(text) <= width:
+        return text
+    if cell_len(text.partition("; ")[0]) > width:
+        return ""
+    room = textwrap.shorten(text, width, placeholder=f" {_CUT}")
+    first = text.partition("; ")[0]
+    return room if cell_len(room) > cell_len(first) else first
 
 
 def _numbers(block: Block, width: int) -> Iterator[Text]:
