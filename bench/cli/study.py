@@ -12,14 +12,15 @@ from pathlib import Path
 
 from rich.markup import escape
 
-from bench import places
 from bench.cli import (
     executors,
     fetchfirst,
     forecast,
     live,
     liveplan,
+    liverun,
     partial,
+    reporting,
     tools,
     verifying,
 )
@@ -34,7 +35,7 @@ from bench.grid import adopted, keys
 from bench.grid import plan as planning
 from bench.grid import study as study_module
 from bench.grid.plan import PlannedStage
-from bench.grid.store import HTML, State, Store
+from bench.grid.store import State, Store
 from bench.grid.study import Study
 from bench.records import Cell
 from bench.report.document import Report
@@ -183,7 +184,7 @@ def run(options: argparse.Namespace) -> int:
         left = [stage for stage in stages if stage.state is not State.DONE]
         if not left and request.store.reported():
             out.print(f"{len(stages)} stages, 0 to run; `report` shows what they gave")
-            _say_where(request)
+            reporting.say_where(request.store.folder)
             return 0
         summary = _execute(request, options, stages, left) if left else None
         _publish(request, options, {stage.id: stage.key for stage in planned})
@@ -293,11 +294,11 @@ def _execute(
             ),
             request.study,
         )
+        inside = request.executor.engine is not None
         if any(stage.stage in (planning.EMBED, planning.SCORE) for stage in left):
-            inside = request.executor.engine is not None
             for line in lacks.of_scoring(request.study, request.mirror, in_images=inside):
                 out.print(f"[yellow]{escape(line)}[/]", soft_wrap=True)
-        with live.Progress(out, left) as shown:
+        with liverun.of_run(out, stages, left, request.study, foreseen, slots, inside) as shown:
             summary = runner.run(
                 stages,
                 request.study,
@@ -359,27 +360,9 @@ def _publish(
     ``present`` are the stages' keys: what stale ones have left behind is not reported.
     ``built_on`` says which stages were adopted.
     """
-    from bench.report import brief, briefterminal, publish, terminal  # pandas: not for a plan
+    from bench.report import publish  # pandas and scipy: not needed by a plan
 
     folder = request.store.folder
     report = publish.publish(folder, request.study, present, request.mirror, built_on)
-    if options.full:
-        out.print(terminal.render(report))
-        _say_where(request)
-        return report
-    kept = None if options.results == places.reports() else str(options.results)
-    where = brief.where(str(_from_here(folder)), request.study, kept)
-    for line in briefterminal.render((*report.brief, where), out.width):
-        out.print(line, soft_wrap=True)
+    reporting.show(report, request.study, folder, full=options.full)
     return report
-
-
-def _from_here(path: Path) -> Path:
-    """A path as a user of this folder would write it."""
-    here = Path.cwd()
-    return path.relative_to(here) if path.is_relative_to(here) else path
-
-
-def _say_where(request: _Request) -> None:
-    where = request.store.folder / HTML
-    out.print(f"the whole report: {where}", soft_wrap=True, markup=False)
