@@ -72,6 +72,21 @@ def lost(outcome, reason):
     return lambda: of(ended, outcome, reason)
 
 
+def with_a_third_question():
+    results, rows, _ = reported()
+    second = [row for row in rows if row.rq == "RQ2"]
+    more = [dataclasses.replace(row, rq="RQ3", comparison="a vs b") for row in second]
+    return built(results, [*rows, *more])
+
+
+def on_a_gpu():
+    found = copy.deepcopy(reported()[0])
+    for owner in [*found["bases"], *(model for cell in found["cells"] for model in cell["models"])]:
+        for stage in owner["stages"]:
+            stage["peak_device_bytes"] = 80 * 2**30
+    return built(found, devices={"NVIDIA H100": 8}, notes={})
+
+
 NOTES = {"wall_s": "a warning " * 30, "provenance": "Mixed provenance: " + "code " * 60}
 MACHINE = {"cpu": "A Processor of a Very Long Name " * 4, "cores": 2, "memory_bytes": 2**33}
 #: Runs of every kind, by name.
@@ -84,6 +99,8 @@ RUNS = {
     "no base": lambda: few(bases=[]),
     "nothing": lambda: of(of_some, lambda cell: False),
     "all failed": lost("failed", "RuntimeError: " + "a long reason " * 40),
+    "a third question": with_a_third_question,
+    "on a GPU": on_a_gpu,
     "never run": lost("skipped", "not run"),
     "mixed": lambda: few(notes=NOTES),
     "long names": lambda: few(provenance={"machine": MACHINE}),
@@ -165,6 +182,17 @@ def test_a_question_that_a_run_does_not_ask_is_told():
     shown = text("one cell")
     assert "RQ1: MT-QLoRA against ST-QLoRA: not asked" in shown
     assert "None was asked of this run." in shown
+
+
+def test_a_third_question_has_its_line():
+    assert "RQ3: two tasks against all: better in 48 of 87" in text("a third question")
+
+
+def test_on_a_gpu_the_costs_are_its_seconds_and_memory():
+    shown = text("on a GPU")
+    assert "Training: wall seconds, peak MiB of the GPU (tuned setting)" in shown
+    assert "81 920" in shown.replace("\u2009", " ")
+    assert "computed on 8 × NVIDIA H100" in shown
 
 
 def test_the_largest_effect_is_one_of_the_comparisons():

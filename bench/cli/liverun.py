@@ -69,6 +69,8 @@ class Progress:
         self._running: dict[str, Event] = {}
         #: When a stage first said how far it was, and how far: one that is resumed is not at 0.
         self._first: dict[str, tuple[float, float]] = {}
+        #: And when it last did.
+        self._told_s: dict[str, float] = {}
         self._ended: dict[str, StageRecord] = {}
         self._peak_bytes = 0
         self._begun = time.monotonic()
@@ -100,7 +102,8 @@ class Progress:
             self._running.pop(name, None)
             return self._finish(event)
         if event.kind == "progress":
-            self._first.setdefault(name, (time.monotonic(), event.done))
+            self._told_s[name] = time.monotonic()
+            self._first.setdefault(name, (self._told_s[name], event.done))
         self._running[name] = event
         self._time_left.progress(name, event.done / event.total if event.total else 0.0)
         return None
@@ -190,9 +193,12 @@ class Progress:
 
     def _rate(self, event: Event) -> list[str]:
         """Tokens a second of a training since its first step here, if each step were full."""
-        since, first = self._first.get(event.stage.id, (0.0, 0.0))
-        took = time.monotonic() - since
-        if event.stage.stage not in _TRAINS or event.done <= first or took <= 0:
+        name = event.stage.id
+        if event.stage.stage not in _TRAINS or name not in self._first:
+            return []
+        since, first = self._first[name]
+        took = self._told_s[name] - since
+        if event.done <= first or took <= 0:
             return []
         tasks = event.stage.tasks
         rows = analytic.optimization(self._study, event.stage.method, tasks).rows_per_step

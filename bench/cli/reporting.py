@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -25,7 +26,11 @@ def show(report: Report, study: Study, folder: Path, *, full: bool) -> None:
     results = folder.parent
     kept = None if results.resolve() == places.reports().resolve() else str(_from_here(results))
     where = brief.where(str(_from_here(folder)), study, kept)
-    for line in briefterminal.render((*report.brief, where), out.width):
+    blocks = [
+        dataclasses.replace(block, text=tuple(map(places.commands, block.text)))
+        for block in (*report.brief, where)
+    ]
+    for line in briefterminal.render(blocks, out.width):
         out.print(line, soft_wrap=True)
 
 

@@ -63,10 +63,14 @@ class TimeLeft:
             return f"time left not known: {reasons[0]}" if reasons else "time left not known"
         left = [self._rest(one) for one in self._left.values()]
         found = schedule.wall(left, self._needs, gpus=max(1, self._gpus), slots=max(1, self._jobs))
-        bases = dict.fromkeys(one.hours.basis.partition(",")[0].split()[0] for one in known)
-        word = "about" if found.whole else "at least"
+        words = (one.hours.basis.replace(",", " ").split() for one in known)
+        bases = dict.fromkeys(basis[0] for basis in words if basis)
         minutes = found.hours * 60 * self._slower
-        return f"{word} {_amount(minutes)} left ({', '.join(bases)})"
+        if not found.whole and minutes < 1:
+            return "time left not known"
+        word = "about" if found.whole else "at least"
+        told = f"{word} {_amount(minutes)}" if minutes >= 1 else "less than a minute"
+        return f"{told} left ({', '.join(bases)})"
 
     @property
     def _slower(self) -> float:
@@ -82,6 +86,4 @@ class TimeLeft:
 
 
 def _amount(minutes: float) -> str:
-    if minutes < 1:
-        return "a minute"
     return f"{minutes:.0f} min" if minutes < 120 else f"{minutes / 60:.1f} h"
