@@ -31,6 +31,7 @@ if not PYTHONS[0] <= sys.version_info[:2] <= PYTHONS[1]:
     )
 sys.path.insert(0, str(ROOT))  # nox runs from its own environment, without the package
 
+from bench import naming  # noqa: E402
 from bench.containers import wheels  # noqa: E402
 from bench.gpus import gpu_visible  # noqa: E402
 from bench.grid import tables  # noqa: E402
@@ -41,7 +42,6 @@ nox.options.default_venv_backend = "none"  # one environment for all sessions: s
 
 ENVIRONMENT = ROOT / ".venv"
 LOCK = ROOT / "containers" / "locks" / "venv.txt"
-LABELS = {"st-qlora": "ST-QLoRA", "mt-qlora": "MT-QLoRA", "mt-fft": "MT-FFT"}
 TORCH = LOCK.with_name("torch-cpu.txt").read_text().partition("+cpu")[0].removeprefix("torch==")
 TORCH_CPU_INDEX = wheels.TORCH_CPU_INDEX
 
@@ -94,9 +94,7 @@ def cells() -> dict[str, str]:
         for option in (None, *study.get("options", ())):
             chosen = tables.with_options(study, [option] if option else [])
             for one in tables.grid(chosen):
-                told = f"{LABELS[one.method]} at {one.size}"
-                if one.id != f"{one.method}-{one.size}":
-                    told += f" on {' and '.join(one.models[0].tasks)}"
+                told = naming.model(one.id, one.method, one.size)
                 if one.id not in seen:
                     where = f"{name} --with {option}" if option else name
                     found.setdefault(one.id, (told, []))[1].append(where)

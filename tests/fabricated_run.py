@@ -21,7 +21,7 @@ from bench.analysis import comparisons
 from bench.grid import store, study
 from bench.grid.plan import beside, of_base, of_model
 from bench.records import TRACKS, Outcome, StageRecord, Tokens, Track
-from bench.report import claims, content, page, results, terminal
+from bench.report import brief, briefterminal, claims, content, page, results, terminal
 from bench.report import folder as run_folder
 from bench.report.document import Report
 
@@ -225,12 +225,20 @@ def printed(report: Report, width: int, *, details: bool = False) -> str:
     return "\n".join(line.rstrip() for line in lines) + "\n"
 
 
+def briefly(report: Report, width: int, where: str = "reports/smoke") -> list[str]:
+    """The lines of the brief report in a terminal of some width, with where its files lie."""
+    blocks = (*report.brief, brief.where(where, SMOKE))
+    return [line.plain for line in briefterminal.render(blocks, width)]
+
+
 def goldens() -> dict[str, str]:
     """The golden files' names and what they should hold now."""
     report = reported("mt-fft-6m")[2]
     return {
         "report.md": page.markdown(report),
         "report-80.txt": printed(report, 80),
+        "brief-80.txt": "\n".join(briefly(report, 80)) + "\n",
+        "brief-140.txt": "\n".join(briefly(report, 140)) + "\n",
     }
 
 

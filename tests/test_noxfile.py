@@ -172,9 +172,9 @@ def test_the_sessions_cells_are_the_studies_cells(noxfile):
     lines = noxfile.cells()
     assert set(lines) == together
     assert len(together) == 9 + 15 + 12
-    assert lines["mt-fft-2m"] == "MT-FFT at 2m (mini or smoke)."
+    assert lines["mt-fft-2m"] == "MT-FFT 2m (mini or smoke)."
     assert lines["mt-qlora-3b-generation-translation"] == (
-        "MT-QLoRA at 3b on generation and translation (paper --with rq3)."
+        "MT-QLoRA 3b, generation + translation (paper --with rq3)."
     )
 
 

@@ -90,7 +90,7 @@ def test_a_failure_is_one_row_with_its_reason_and_the_next_command():
     outcomes = section(reported("mt-fft-6m")[2], "Outcomes")
     assert outcomes.text == ("51 of 54 stages ended ok.",)
     (row,) = outcomes.tables[0].groups[0].rows  # the stages after it are not listed
-    assert row.label == "mt-fft-6m/train"
+    assert row.label == "MT-FFT 6m train"
     assert [cell.text for cell in row.cells] == [
         "oom",
         "killed by the kernel for lack of memory",
@@ -115,10 +115,10 @@ def test_stages_that_never_ran_are_one_row_per_model():
     report = content.build(results | {"cells": cells}, rows, SMOKE)
     labels = [row.label for row in section(report, "Outcomes").tables[0].groups[0].rows]
     assert labels == [
-        "st-qlora-2m/generation/train",
-        "st-qlora-2m/summarization/train",
-        "st-qlora-2m/translation/train",
-        "mt-fft-6m/train",
+        "ST-QLoRA 2m generation train",
+        "ST-QLoRA 2m summarization train",
+        "ST-QLoRA 2m translation train",
+        "MT-FFT 6m train",
     ]
 
 

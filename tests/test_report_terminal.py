@@ -14,8 +14,8 @@ from bench.report.document import Cell, Column, Group, Row, Table
 from tests.fabricated_run import GOLDEN, goldens, printed, reported
 
 
-def test_the_golden_report():
-    name = "report-80.txt"
+@pytest.mark.parametrize("name", ["report-80.txt", "brief-80.txt", "brief-140.txt"])
+def test_the_golden_report(name):
     assert goldens()[name] == (GOLDEN / name).read_text(encoding="utf-8"), (
         "if the change is meant: python -m tests.fabricated_run"
     )

@@ -195,7 +195,7 @@ def test_the_reports_exist_and_name_every_method(undisturbed):
     assert len(rows) > 20
     said = (undisturbed.root / "said.txt").read_text()
     assert "18 stages, 18 to run" in said
-    assert "All 18 stages ended ok" in said
+    assert "18 of 18 stages ended ok" in said
     assert str(undisturbed.run / "report.html") in said
 
 

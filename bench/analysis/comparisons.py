@@ -12,7 +12,6 @@ from __future__ import annotations
 import csv
 import dataclasses
 import io
-import itertools
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 
@@ -21,23 +20,16 @@ import pandas as pd
 
 from bench.analysis import statistics
 from bench.errors import DataError
+from bench.naming import SERIES_LABELS
 from bench.records import TASKS, Cell, Track
 
 #: Cell id -> track -> one row per problem: ``id``, optionally ``part``, and the metrics.
 Tables = Mapping[str, Mapping[Track, pd.DataFrame]]
 
-METHOD_LABELS = {"st-qlora": "ST-QLoRA", "mt-qlora": "MT-QLoRA", "mt-fft": "MT-FFT"}
 #: The research questions: which method is a, which is b.
 QUESTIONS = {"RQ1": ("st-qlora", "mt-qlora"), "RQ2": ("mt-qlora", "mt-fft")}
 #: The question whose opponents differ in their tasks: the method on all, and on some of them.
 MIXTURES = "RQ3"
-#: How the methods are called that were trained on some of the tasks (see ``Cell.series``).
-MIXTURE_LABELS = {
-    f"{method}-{'-'.join(tasks)}": f"{label}, {' + '.join(tasks)}"
-    for method, label in METHOD_LABELS.items()
-    for tasks in itertools.combinations(TASKS, 2)
-}
-SERIES_LABELS = METHOD_LABELS | MIXTURE_LABELS
 
 
 def tasks_of(series: str) -> tuple[str, ...]:

@@ -6,6 +6,7 @@ code. Nothing here imports torch: stages run in processes of their own.
 
 from __future__ import annotations
 
+import argparse
 import io
 import os
 import sys
@@ -26,11 +27,17 @@ def main(argv: Sequence[str] | None = None) -> int:
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, io.TextIOWrapper):  # a terminal of ASCII or Latin-1 shows less
             plain.adapt(stream)
-    options = parser().parse_args(argv)
-    _prepare_environment(
-        offline=getattr(options, "offline", False), environment=getattr(options, "codereval", None)
-    )
+    words = list(sys.argv[1:] if argv is None else argv)
+    options = argparse.Namespace()
     try:
+        if not words:
+            print(parser().format_help(), end="")
+            return 0
+        options = parser().read(words)
+        _prepare_environment(
+            offline=getattr(options, "offline", False),
+            environment=getattr(options, "codereval", None),
+        )
         return int(options.command(options))
     except BenchError as error:
         return _tell(error)

@@ -1,24 +1,19 @@
-"""What the terminal shows beside reports: progress while running, plans, checks."""
+"""What the terminal shows beside reports and runs: plans, checks, scores of files."""
 
 from __future__ import annotations
 
 import itertools
-import time
 from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING
 
-from rich.console import Console
 from rich.markup import escape
-from rich.progress import BarColumn, MofNCompleteColumn, TaskID, TextColumn, TimeElapsedColumn
-from rich.progress import Progress as Bars
 from rich.table import Table
 
-from bench.cli.console import Display
+from bench import naming
 from bench.grid.plan import Amounts, PlannedStage
 from bench.grid.study import Study
-from bench.records import Cell, Outcome
+from bench.records import Cell
 from bench.run.doctor import Check
-from bench.run.runner import Event
 from bench.scoring.selfcheck import SelfCheck
 
 if TYPE_CHECKING:  # they bring pandas
@@ -28,66 +23,10 @@ if TYPE_CHECKING:  # they bring pandas
 _STYLES = {"done": "green", "adopted": "cyan", "stale": "yellow", "missing": "dim", "failed": "red"}
 
 
-class Progress(Display):
-    """Shows a run: bars on a terminal, one line per finished stage elsewhere."""
-
-    def __init__(self, console: Console, stages: Sequence[PlannedStage]) -> None:
-        self._console = console
-        self._left = len(stages)
-        self._done = 0
-        self._bars: dict[str, TaskID] = {}
-        self._started = time.monotonic()
-        self._live = Bars(
-            TextColumn("{task.description}"),
-            BarColumn(),
-            MofNCompleteColumn(),
-            TimeElapsedColumn(),
-            TextColumn("[dim]{task.fields[note]}"),
-            console=console,
-            transient=True,
-            disable=not console.is_terminal,
-        )
-        self._all = self._live.add_task("[bold]all stages", total=self._left, note="")
-
-    def show(self, event: Event) -> None:
-        """Show one event of the runner."""
-        name = event.stage.id
-        if event.kind == "started":
-            self._bars[name] = self._live.add_task(f"  {_short(event.stage)}", total=None, note="")
-        elif event.kind == "progress":
-            self._live.update(
-                self._bars[name], completed=event.done, total=event.total, note=event.note
-            )
-        else:
-            self._finish(event)
-
-    def _finish(self, event: Event) -> None:
-        self._done += 1
-        self._live.update(self._all, completed=self._done)
-        if event.stage.id in self._bars:
-            self._live.remove_task(self._bars.pop(event.stage.id))
-        record = event.record
-        assert record is not None
-        passed = record.outcome is Outcome.OK
-        cost = "" if record.cpu_s is None else f"{record.wall_s:6.1f} s {record.cpu_s:6.1f} cpu s"
-        what = f"[{self._done:3d}/{self._left}] {_short(event.stage):<40}"
-        if passed:
-            self._live.console.print(f"{what} [green]ok[/]{cost:>28}")
-        else:
-            why = f"{record.outcome}: {escape(record.reason or '')}"
-            self._live.console.print(f"{what} [red]{why}[/]", soft_wrap=True)
-
-
-def _short(stage: PlannedStage) -> str:
-    """``st-qlora-2m generation train``, ``base 2m generate``."""
-    where = f"base {stage.size}" if stage.cell is None else f"{stage.cell} {stage.model}"
-    return f"{where} {stage.stage}"
-
-
 def plan_table(stages: Sequence[PlannedStage]) -> Table:
-    """One row per model with the state of each of its stages."""
+    """One row per model with its cell's id and the state of each of its stages."""
     table = Table(box=None, header_style="bold", pad_edge=False)
-    for name in ("cell", "model", "stages"):
+    for name in ("model", "--cells", "stages"):
         table.add_column(name)
     owners = dict.fromkeys(stage.owner for stage in stages)
     for owner in owners:
@@ -98,7 +37,8 @@ def plan_table(stages: Sequence[PlannedStage]) -> Table:
             for state, alike in itertools.groupby(mine, key=lambda one: one.state)
         )
         first = mine[0]
-        table.add_row(first.cell or f"base {first.size}", first.model or "–", states)
+        name = naming.model(first.cell, first.method, first.size, first.model)
+        table.add_row(name, first.cell or "–", states)
     return table
 
 

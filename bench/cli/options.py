@@ -8,6 +8,7 @@ from pathlib import Path
 import bench
 from bench import places
 from bench.cli import amounts, bases, building, executors, profiling, study, tools, verifying
+from bench.cli.commandline import Top
 from bench.records import TASKS
 from bench.run import gpuchoice
 from bench.run.job import CHECKPOINT_MINUTES
@@ -20,11 +21,11 @@ STUDY_HELP = (
 CODEREVAL_HELP = f"CoderEval's own environment, which has its tests (or {codereval.VARIABLE})"
 
 
-def parser() -> argparse.ArgumentParser:
+def parser() -> Top:
     """The command line, one subcommand per thing that a user may want."""
-    top = argparse.ArgumentParser(prog="bench", description=bench.__doc__)
+    top = Top("bench", bench.__doc__)
     top.add_argument("--version", action="version", version=bench.__version__)
-    commands = top.add_subparsers(title="commands", required=True, metavar="COMMAND")
+    commands = top.declared
     _declare_study(commands)
     _declare_selfcheck(commands)
     _declare_score(commands)
@@ -37,6 +38,7 @@ def parser() -> argparse.ArgumentParser:
     profiling.declare(commands)
     doctor = commands.add_parser("doctor", help="what this machine can run, and what it lacks")
     doctor.set_defaults(command=tools.doctor)
+    top.finish()
     return top
 
 
@@ -129,6 +131,9 @@ def _declare_study(commands: argparse._SubParsersAction[argparse.ArgumentParser]
         "report", parents=[common, earlier], help="render a stored run again"
     )
     report.add_argument(
+        "--full", action="store_true", help="all tables, hundreds of lines, instead of one screen"
+    )
+    report.add_argument(
         "--readme",
         nargs="?",
         type=Path,
@@ -142,6 +147,9 @@ def _declare_study(commands: argparse._SubParsersAction[argparse.ArgumentParser]
 def _of_a_run() -> argparse.ArgumentParser:
     """The options of the commands that execute stages."""
     running = argparse.ArgumentParser(add_help=False)
+    running.add_argument(
+        "--full", action="store_true", help="end with the whole report instead of one screen of it"
+    )
     running.add_argument(
         "--jobs",
         type=amounts.positive,
@@ -220,7 +228,7 @@ def _declare_claims(commands: argparse._SubParsersAction[argparse.ArgumentParser
 
 def _declare_verify(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
     """The options of ``verify``."""
-    told = "hash a stored run again: files, keys, provenance, code, data, images"
+    told = "hash a stored run again: files, keys, code, data, images"
     verify = commands.add_parser("verify", help=told)
     verify.add_argument(
         "run", type=Path, metavar="RUN", help="folder of a run, or the name of a study's"

@@ -34,6 +34,7 @@ _OF_A_RUN = {
     "replace_older": "--replace-older",
     "jobs": "--jobs",
     "stage_hours": "--stage-hours",
+    "full": "--full",
 }
 _DOING = {GENERATE: "generated"}
 

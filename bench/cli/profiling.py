@@ -27,7 +27,7 @@ BUDGET_MINUTES = 8.0
 
 def declare(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
     """``profile``."""
-    told = "measure what a GPU makes of a study's sizes: random weights, no download, minutes"
+    told = "measure what a GPU makes of a study's sizes, in minutes"
     one = commands.add_parser("profile", help=told)
     one.add_argument("--study", default="paper", help="whose sizes (default: paper)")
     one.add_argument("--with", dest="options", action="append", default=[], metavar="OPTION")

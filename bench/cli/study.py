@@ -18,7 +18,9 @@ from bench.cli import (
     forecast,
     live,
     liveplan,
+    liverun,
     partial,
+    reporting,
     tools,
     verifying,
 )
@@ -33,7 +35,7 @@ from bench.grid import adopted, keys
 from bench.grid import plan as planning
 from bench.grid import study as study_module
 from bench.grid.plan import PlannedStage
-from bench.grid.store import HTML, State, Store
+from bench.grid.store import State, Store
 from bench.grid.study import Study
 from bench.records import Cell
 from bench.report.document import Report
@@ -182,10 +184,10 @@ def run(options: argparse.Namespace) -> int:
         left = [stage for stage in stages if stage.state is not State.DONE]
         if not left and request.store.reported():
             out.print(f"{len(stages)} stages, 0 to run; `report` shows what they gave")
-            _say_where(request)
+            reporting.say_where(request.store.folder)
             return 0
         summary = _execute(request, options, stages, left) if left else None
-        _publish(request, {stage.id: stage.key for stage in planned})
+        _publish(request, options, {stage.id: stage.key for stage in planned})
     return 0 if summary is None or summary.ok else 1
 
 
@@ -225,7 +227,7 @@ def _rerun(options: argparse.Namespace, start: str) -> int:
         if summary is None:
             out.print(f"{len(found.stages)} stages, 0 to run")
         present = {stage.id: stage.key for stage in planned}
-        _publish(request, present, adopted.told(planned))
+        _publish(request, options, present, adopted.told(planned))
     lacks = any(one.stage.cell for one in found.lacking) and options.cells
     return 0 if (summary is None or summary.ok) and not lacks else 1
 
@@ -292,11 +294,11 @@ def _execute(
             ),
             request.study,
         )
+        inside = request.executor.engine is not None
         if any(stage.stage in (planning.EMBED, planning.SCORE) for stage in left):
-            inside = request.executor.engine is not None
             for line in lacks.of_scoring(request.study, request.mirror, in_images=inside):
                 out.print(f"[yellow]{escape(line)}[/]", soft_wrap=True)
-        with live.Progress(out, left) as shown:
+        with liverun.of_run(out, stages, left, request.study, foreseen, slots, inside) as shown:
             summary = runner.run(
                 stages,
                 request.study,
@@ -333,12 +335,12 @@ def _limits_s(options: argparse.Namespace) -> dict[str, float]:
 
 def report(options: argparse.Namespace) -> int:
     """Render a stored run again, whatever its stages' keys."""
-    request = _request(options, start=planning.REPORT)
+    request = _request(options, announce=options.full, start=planning.REPORT)
     if options.earlier is None:
         _check_stored(request)
     with request.store.locked():
         _take(request, options)
-        shown = _publish(request, None, adopted.told(_planned(request)))
+        shown = _publish(request, options, None, adopted.told(_planned(request)))
     if options.readme is not None:
         from bench.report import excerpt
 
@@ -348,22 +350,19 @@ def report(options: argparse.Namespace) -> int:
 
 
 def _publish(
-    request: _Request, present: Mapping[str, str] | None, built_on: str | None = None
+    request: _Request,
+    options: argparse.Namespace,
+    present: Mapping[str, str] | None,
+    built_on: str | None = None,
 ) -> Report:
     """Write the reports of a stored run, show the terminal's, and return it.
 
     ``present`` are the stages' keys: what stale ones have left behind is not reported.
     ``built_on`` says which stages were adopted.
     """
-    from bench.report import publish, terminal  # pandas and scipy: not needed by a plan
+    from bench.report import publish  # pandas and scipy: not needed by a plan
 
     folder = request.store.folder
     report = publish.publish(folder, request.study, present, request.mirror, built_on)
-    out.print(terminal.render(report))
-    _say_where(request)
+    reporting.show(report, request.study, folder, full=options.full)
     return report
-
-
-def _say_where(request: _Request) -> None:
-    where = request.store.folder / HTML
-    out.print(f"the whole report: {where}", soft_wrap=True, markup=False)

@@ -9,12 +9,12 @@ from typing import Any
 from bench.analysis.claims import Verdict
 from bench.analysis.comparisons import Comparison
 from bench.grid.study import Study, TinyBase
-from bench.records import Outcome, Track, series
-from bench.report import audits, claims, costs, reference, scoreboard
+from bench.records import Track, series
+from bench.report import audits, brief, claims, costs, outcomes, reference, scoreboard
 from bench.report.audits import Audited
 from bench.report.document import Cell, Column, Group, Report, Row, Section, Table
-from bench.report.labels import BASE, LANGUAGES, NULL, Key, number, p_value
-from bench.report.results import ADOPTED, BATCH_EFFECT, MIXED, Results, StageEntry
+from bench.report.labels import BASE, LANGUAGES, NULL, Key, number, p_value, points
+from bench.report.results import ADOPTED, BATCH_EFFECT, MIXED, Results
 from bench.report.scoreboard import Scores
 
 #: How a stage calls the processor that it computed on.
@@ -62,7 +62,7 @@ def build(
         claims.of_study(verdicts, study),
         reference.of_study(scores, study),
         *([] if audited is None else [audits.section(audited, detail=True)]),
-        _outcomes(results, study),
+        outcomes.section(results, study),
         Section(
             "Every comparison",
             (
@@ -79,7 +79,17 @@ def build(
     ]
     mixed = [results["notes"][name] for name in (MIXED, ADOPTED) if name in results["notes"]]
     lead = [*mixed, _first_line(results, study), study.summary.removesuffix(f"; {WARNING}")]
-    return Report(f"Report of the study {study.name}", tuple(lead), tuple(sections))
+    run = brief.Run(
+        results,
+        scores,
+        study,
+        verdicts,
+        audited,
+        provenance_line(results["provenance"], results["devices"]),
+        _gains(results, scores),
+    )
+    title = f"Report of the study {study.name}"
+    return Report(title, tuple(lead), tuple(sections), brief.of_run(run))
 
 
 def _first_line(results: Results, study: Study) -> str:
@@ -161,8 +171,8 @@ def _provenance(provenance: Mapping[str, Any]) -> Table:
     return Table("run.json", (Column("value", numeric=False),), (Group("", rows),), detail=True)
 
 
-def _beats_base(results: Results, scores: Scores) -> tuple[str, ...]:
-    """How many trained models are better than their own base on their own tasks."""
+def _gains(results: Results, scores: Scores) -> list[float]:
+    """By how much each trained model is more similar than its own base on its own tasks."""
     gains: list[float] = []
     for cell in results["cells"]:
         for model in cell["models"]:
@@ -172,62 +182,19 @@ def _beats_base(results: Results, scores: Scores) -> tuple[str, ...]:
             )
             if trained is not None and base is not None:
                 gains.append(trained - base)
+    return gains
+
+
+def _beats_base(results: Results, scores: Scores) -> tuple[str, ...]:
+    """How many trained models are better than their own base on their own tasks."""
+    gains = _gains(results, scores)
     if not gains:
         return ()
     return (
         f"{sum(gain > 0 for gain in gains)} of {len(gains)} trained models have a higher mean "
         "similarity on their tasks than their own base without fine-tuning; the differences are "
-        f"{_points(min(gains))} to {_points(max(gains))} points.",
+        f"{points(min(gains))} to {points(max(gains))} points.",
     )
-
-
-def _points(share: float) -> str:
-    return number(100 * share, 2, signed=True)
-
-
-def _outcomes(results: Results, study: Study) -> Section:
-    """What did not end well, with the cause and the next command."""
-    stages = list(_all_stages(results))
-    bad = [(name, cell, stage) for name, cell, stage in stages if stage["outcome"] != Outcome.OK]
-    if not bad:
-        return Section("Outcomes", (f"All {len(stages)} stages ended ok.",))
-    causes = [item for item in bad if item[2]["outcome"] != Outcome.SKIPPED]
-    failed = {name for name, _, _ in causes}
-    # A skipped stage is listed only where nothing above in its chain says why.
-    seen: set[str] = set()
-    rows = []
-    for name, cell, stage in bad:
-        if stage["outcome"] == Outcome.SKIPPED and (name in failed or name in seen):
-            continue
-        seen.add(name)
-        asked = " ".join((study.name, *(f"--with {name}" for name in study.with_)))
-        texts = (stage["outcome"], stage["reason"] or NULL, next_command(asked, cell))
-        rows.append(Row(f"{name}/{stage['name']}", tuple(Cell(text) for text in texts)))
-    columns = tuple(Column(label, numeric=False) for label in ("outcome", "reason", "next command"))
-    text = f"{len(stages) - len(bad)} of {len(stages)} stages ended ok."
-    return Section("Outcomes", (text,), (Table("Not ok", columns, (Group("", tuple(rows)),)),))
-
-
-def next_command(study: str, cell: str | None) -> str:
-    """The command that takes up a cell, or with None a base, again.
-
-    ``study``: its name, and behind it the options that it was run with.
-    """
-    chosen = f" --cells {cell}" if cell else ""
-    return f"nox -s reproduce -- --study {study}{chosen}"
-
-
-def _all_stages(results: Results) -> Iterator[tuple[str, str | None, StageEntry]]:
-    """Every stage with the name of its owner and its cell (None for a base)."""
-    for base in results["bases"]:
-        for stage in base["stages"]:
-            yield f"base {base['size']}", None, stage
-    for cell in results["cells"]:
-        for model in cell["models"]:
-            name = cell["id"] if len(cell["models"]) == 1 else f"{cell['id']}/{model['id']}"
-            arm = model["as_published"]
-            for stage in (*model["stages"], *([] if arm is None else [arm])):
-                yield name, cell["id"], stage
 
 
 _COMPARISON_COLUMNS = (

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 
-from bench.analysis.comparisons import MIXTURE_LABELS
+from bench.naming import MIXTURE_LABELS
 from bench.records import Outcome, series
 from bench.report import rates
 from bench.report.document import Cell, Chart, Column, Group, Panel, Point, Row, Table

@@ -109,12 +109,31 @@ class Section:
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
+class Block:
+    """A part of the brief report: a heading, rows in columns, then sentences.
+
+    It takes at most ``most`` lines of 80 columns or more: what comes last is cut first.
+    ``together`` neighbouring columns are shown or left out as one, the last ones (the largest
+    sizes) being kept; the last column of a table of text is cut to the room that is left.
+    """
+
+    title: str
+    most: int
+    columns: tuple[Column, ...] = ()
+    rows: tuple[Row, ...] = ()
+    text: tuple[str, ...] = ()
+    together: int = 1
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
 class Report:
     """The whole report; the first line of ``lead`` says what was run, on what.
 
-    A report of mixed provenance says that in a line before it.
+    A report of mixed provenance says that in a line before it. ``brief`` is what can be read
+    in a minute: the same numbers, on one screen.
     """
 
     title: str
     lead: tuple[str, ...]
     sections: tuple[Section, ...]
+    brief: tuple[Block, ...] = ()

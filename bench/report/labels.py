@@ -6,7 +6,7 @@ import dataclasses
 import re
 from typing import Self
 
-from bench.analysis.comparisons import SERIES_LABELS
+from bench.naming import SERIES_LABELS
 from bench.records import Track
 
 BASE = "base"
@@ -14,6 +14,7 @@ LABELS = {BASE: "zero-shot", **SERIES_LABELS}
 LANGUAGES = {"python": "Python", "java": "Java", "java_cs": "Java → C#", "cs_java": "C# → Java"}
 NULL = "–"
 MINUS = "−"
+_SUPERSCRIPTS = str.maketrans("0123456789", "⁰¹²³⁴⁵⁶⁷⁸⁹")
 
 _KEY = re.compile(
     r"(?P<task>\w+)/(?P<language>\w+)/(?P<name>pass@\d+|[^:@]+)(?::(?P<part>[^@]+))?(?:@(?P<variant>.+))?"
@@ -139,6 +140,16 @@ def number(value: float, decimals: int, *, signed: bool = False) -> str:
     if not any(digit in text for digit in "123456789"):
         return text
     return f"{MINUS if value < 0 else '+' if signed else ''}{text}"
+
+
+def points(share: float) -> str:
+    """A difference of scores from 0 to 1 in points."""
+    return number(100 * share, 2, signed=True)
+
+
+def superscript(value: int) -> str:
+    """A footnote's number as superscript digits."""
+    return str(value).translate(_SUPERSCRIPTS)
 
 
 def p_value(p: float | None) -> str:

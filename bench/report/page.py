@@ -11,10 +11,9 @@ from markupsafe import Markup
 
 from bench.report import chart
 from bench.report.document import Cell, Chart, Column, Group, Report, Row, Table
-from bench.report.labels import number
+from bench.report.labels import number, superscript
 
 _TEMPLATES = Path(__file__).parent / "templates"
-_SUPERSCRIPTS = str.maketrans("0123456789", "⁰¹²³⁴⁵⁶⁷⁸⁹")
 _MARKDOWN = re.compile(r"([\\`*_|<>\[\]])")
 
 
@@ -64,11 +63,6 @@ def html(report: Report) -> str:
 def escaped(text: str) -> str:
     """Text that Markdown takes literally, on one line."""
     return _MARKDOWN.sub(r"\\\1", " ".join(text.split()))
-
-
-def superscript(value: int) -> str:
-    """A footnote's number as superscript digits."""
-    return str(value).translate(_SUPERSCRIPTS)
 
 
 def slug(text: str) -> str:

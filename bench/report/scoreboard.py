@@ -7,13 +7,8 @@ import statistics
 from collections.abc import Iterable, Mapping, Sequence
 
 from bench.analysis import comparisons
-from bench.analysis.comparisons import (
-    METHOD_LABELS,
-    MIXTURE_LABELS,
-    MIXTURES,
-    QUESTIONS,
-    Comparison,
-)
+from bench.analysis.comparisons import MIXTURES, QUESTIONS, Comparison
+from bench.naming import METHOD_LABELS, MIXTURE_LABELS
 from bench.records import TRACKS, Track, series
 from bench.report.document import Cell, Column, Group, Row, Table, Tone
 from bench.report.labels import BASE, LABELS, MINUS, NULL, Key, number, stars, track_title
@@ -30,6 +25,8 @@ REFERENCES = {b: (a, question) for question, (a, b) in QUESTIONS.items()} | {
     b: (a, _mixture(a, b)) for b in MIXTURE_LABELS for a in METHOD_LABELS if b.startswith(f"{a}-")
 }
 
+#: How a comparison came out for the second of its methods.
+BETTER, WORSE, UNDECIDED, NOT_TESTABLE = "better", "worse", "not significant", "not testable"
 PARTIAL = "mean of the problems that have a value; results.json says how many have none, and why"
 
 
@@ -232,7 +229,7 @@ def overview(scores: Scores, tasks: Sequence[str]) -> Table:
     def cell(method: str, size: str, of: Sequence[str]) -> Cell:
         value, base = (mean_similarity(scores, name, size, of) for name in (method, BASE))
         if value is None:
-            return notes.null(_why_no_similarity(scores, method, size, of))
+            return notes.null(why_no_similarity(scores, method, size, of))
         rivals = [mean_similarity(scores, name, size, of) for name in scores.methods]
         best = number(100 * value, 2) == max(
             (number(100 * rival, 2) for rival in rivals if rival is not None), key=_as_float
@@ -261,7 +258,8 @@ def _as_float(text: str) -> float:
     return float(text.replace(MINUS, "-").replace("\u2009", ""))
 
 
-def _why_no_similarity(scores: Scores, method: str, size: str, tasks: Sequence[str]) -> str:
+def why_no_similarity(scores: Scores, method: str, size: str, tasks: Sequence[str]) -> str:
+    """Why a method has no mean similarity over some tasks."""
     if (method, size) not in scores.entries:
         return "not in the grid"
     for key, reason in scores.entries[method, size].notes.items():
@@ -273,17 +271,15 @@ def _why_no_similarity(scores: Scores, method: str, size: str, tasks: Sequence[s
 
 def verdicts(scores: Scores) -> Table:
     """Per question and size, how many comparisons went which way after Holm."""
-    columns = tuple(
-        Column(label) for label in ("better", "worse", "not significant", "not testable")
-    )
+    columns = tuple(Column(label) for label in (BETTER, WORSE, UNDECIDED, NOT_TESTABLE))
     groups = []
     for b, (a, question) in REFERENCES.items():
         rows = []
         for size in scores.sizes:
-            counts = dict.fromkeys(("better", "worse", "", "none"), 0)
+            counts = dict.fromkeys((BETTER, WORSE, UNDECIDED, NOT_TESTABLE), 0)
             for (rq, of_size, key), test in scores.tests.items():
                 if (rq, of_size) == (question, size) and Key.parse(key).metric.better:
-                    counts[_verdict(test, Key.parse(key))] += 1
+                    counts[verdict(test, Key.parse(key))] += 1
             if any(counts.values()):
                 rows.append(Row(size, tuple(Cell(str(n)) for n in counts.values())))
         if rows:
@@ -292,10 +288,10 @@ def verdicts(scores: Scores) -> Table:
     return Table("Significant differences", columns, tuple(groups), "Metrics after Holm, p < 0.05.")
 
 
-def _verdict(test: Comparison, key: Key) -> str:
-    """How b does against a: better, worse, empty for no difference shown, or none."""
+def verdict(test: Comparison, key: Key) -> str:
+    """How b does against a, after Holm."""
     if test.p_adj is None or test.diff is None:
-        return "none"
+        return NOT_TESTABLE
     if not test.significant or test.diff == 0:
-        return ""
-    return "better" if -test.diff * key.metric.better > 0 else "worse"
+        return UNDECIDED
+    return BETTER if -test.diff * key.metric.better > 0 else WORSE

@@ -20,8 +20,8 @@ from rich.text import Text
 
 from bench.report.document import Cell, Report, Row, Section, Table
 from bench.report.document import Group as RowGroup
+from bench.report.labels import superscript
 
-_SUPERSCRIPTS = str.maketrans("0123456789", "⁰¹²³⁴⁵⁶⁷⁸⁹")
 _TONES = {"": "", "better": "green", "worse": "red"}
 
 
@@ -48,7 +48,7 @@ def render_table(table: Table) -> RenderableType:
     """One table with its title above, its caption and notes below."""
     below = [Text(table.caption, style="dim")] if table.caption else []
     below += [
-        Text(f"{str(index).translate(_SUPERSCRIPTS)} {note}", style="dim")
+        Text(f"{superscript(index)} {note}", style="dim")
         for index, note in enumerate(table.notes, 1)
     ]
     return Group(Text(table.title, style="bold"), _Fitted(table), *below)
@@ -141,7 +141,7 @@ def _grid(table: Table, gap: int) -> RichTable:
 
 
 def _value(cell: Cell) -> str:
-    return cell.text + ("" if cell.note is None else str(cell.note).translate(_SUPERSCRIPTS))
+    return cell.text + ("" if cell.note is None else superscript(cell.note))
 
 
 @dataclasses.dataclass(frozen=True, slots=True)

@@ -19,7 +19,8 @@ from bench.analysis.claims.evidence import Evidence, Finding, Ruling
 from bench.analysis.claims.file import CLAIMS, Cheaper, Claim, HoldsAgainst, load
 from bench.analysis.claims.paired import Scores, Variant
 from bench.analysis.claims.rows import Grid
-from bench.analysis.comparisons import METHOD_LABELS, Tables
+from bench.analysis.comparisons import Tables
+from bench.naming import METHOD_LABELS
 from bench.records import Cell, Track
 
 __all__ = ["CLAIMS", "Claim", "Cost", "Ruling", "Verdict", "decide", "load"]
@@ -33,8 +34,8 @@ class Verdict:
     """What becomes of a claim, or of its part in one task, at one size, or both.
 
     ``id`` is the claim's, with ``/<task>`` and ``/<size>`` behind it for a part. ``label``
-    is the claim in few words, ``reading`` how it was made decidable. The rows of a whole
-    claim's ``evidence`` are those of its parts that decide.
+    is the claim in few words, ``brief`` its text in half a line, ``reading`` how it was made
+    decidable. The rows of a whole claim's ``evidence`` are those of its parts that decide.
     """
 
     id: str
@@ -47,6 +48,7 @@ class Verdict:
     verdict: Ruling
     reason: str
     evidence: tuple[Evidence, ...]
+    brief: str = ""
 
     @property
     def whole(self) -> bool:
@@ -151,6 +153,7 @@ def _verdict(
         verdict=ruling,
         reason=reason,
         evidence=tuple(rows),
+        brief=claim.brief or claim.text,
     )
 
 

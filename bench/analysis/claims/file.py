@@ -92,11 +92,15 @@ class Quantity(_Table):
 
 
 class _Claim(_Table):
-    """``text`` in our words, ``label`` in few, ``reading`` how it is made decidable."""
+    """``text`` in our words, ``label`` in few, ``reading`` how it is made decidable.
+
+    ``brief`` is the text where only half a line is left; without it the text itself is.
+    """
 
     id: Annotated[str, pydantic.StringConstraints(pattern=r"^[a-z0-9-]+$")]
     label: Text
     text: Text
+    brief: Text | None = None
     reading: Text
 
 

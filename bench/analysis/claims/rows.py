@@ -13,8 +13,8 @@ from bench.analysis.claims.costs import Cost
 from bench.analysis.claims.evidence import Evidence, Finding, Ruling
 from bench.analysis.claims.file import Cheaper, HoldsAgainst, Measure, SmallerKeep, Trend
 from bench.analysis.claims.paired import Paired, Scores, absent, pair
-from bench.analysis.comparisons import METHOD_LABELS
 from bench.analysis.statistics import Floats, Interval
+from bench.naming import METHOD_LABELS
 from bench.records import TRACKS, Cell, Track
 
 

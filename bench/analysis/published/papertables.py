@@ -10,9 +10,10 @@ from __future__ import annotations
 import dataclasses
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 
-from bench.analysis.comparisons import METHOD_LABELS, QUESTIONS
+from bench.analysis.comparisons import QUESTIONS
 from bench.analysis.published.instances import Package
 from bench.analysis.published.printed import Printed, Result, Side, sides
+from bench.naming import METHOD_LABELS
 from bench.records import GENERATION, SUMMARIZATION, TRANSLATION, Track
 
 #: The printed names of the metrics, and the tool and column that each is of.

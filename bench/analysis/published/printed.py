@@ -12,10 +12,10 @@ import re
 from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 
-from bench.analysis.comparisons import METHOD_LABELS
 from bench.analysis.published.instances import read_bytes, unlike_manifest
 from bench.analysis.published.names import FETCH_AGAIN, TASKS_OF
 from bench.errors import BenchError, DataError
+from bench.naming import METHOD_LABELS
 from bench.records import GENERATION
 
 PATTERN = "*_CLEAN.txt"
