@@ -50,9 +50,24 @@ _KINDS = {
 }
 #: How long a parser tries; then a text that does not parse is taken in its place.
 _PATIENCE_MICROSECONDS, _BROKEN = 3_000_000, b"("
+#: More ``<`` than ``>`` than that are no code; each may open a list of types, and a parser that
+#: follows all of them takes minutes and gigabytes without looking at the clock.
+_ANGLES = 400
 _OPENING = "class Snippet {\n"
 _NAMES = {"identifier", "type_identifier"}
-_METHODS = {"method_declaration", "local_function_statement"}
+#: The nodes of methods, and of all that has names of its own within.
+METHODS = {"method_declaration", "local_function_statement"}
+_SCOPES = METHODS | {"constructor_declaration"}
+#: What declares a name in a method: variables, parameters, patterns, the parts of tuples.
+_LOCALS = {
+    "variable_declarator", "formal_parameter", "spread_parameter", "catch_formal_parameter",
+    "enhanced_for_statement", "resource", "type_pattern", "instanceof_expression",
+    "parameter", "foreach_statement", "declaration_expression", "declaration_pattern",
+    "catch_declaration",
+}  # fmt: skip
+#: Where a name stands that no variable hides: calls, types, members of an object.
+_OPEN = {"method_invocation", "invocation_expression", "field_access", "member_access_expression"}
+_BODIES = {"block", "arrow_expression_clause"}
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
@@ -71,21 +86,22 @@ class Part:
             return _imported(self.node)
         if self.kind == FIELD:
             declarators = (one for one in walk(self.node) if one.type == "variable_declarator")
-            return frozenset(filter(None, map(_name, declarators)))
-        return frozenset(filter(None, [_name(self.node)]))
+            return frozenset(filter(None, map(name, declarators)))
+        return frozenset(filter(None, [name(self.node)]))
 
     @property
     def methods(self) -> frozenset[str]:
-        """The methods of a type or namespace, at any depth."""
+        """The methods of a type or namespace that have a body, at any depth."""
         if self.kind not in (TYPE, NAMESPACE):
             return frozenset()
-        found = (_name(one) for one in walk(self.node) if one.type in _METHODS)
-        return frozenset(filter(None, found))
+        methods = (one for one in walk(self.node) if one.type in METHODS)
+        written = (one for one in methods if any(part.type in _BODIES for part in one.children))
+        return frozenset(filter(None, map(name, written)))
 
     @property
     def uses(self) -> frozenset[str]:
-        """Every name in it."""
-        return frozenset(text(one) for one in walk(self.node) if one.type in _NAMES)
+        """Every name in it but those of the variables of its methods."""
+        return frozenset(_free(self.node))
 
     @property
     def modifiers(self) -> dict[str, tree_sitter.Node]:
@@ -136,6 +152,8 @@ class _Parser:
 
     def parse(self, content: bytes) -> tree_sitter.Tree:
         """The tree of a text; one with an error alone where that takes too long."""
+        if content.count(b"<") - content.count(b">") > _ANGLES:
+            content = _BROKEN
         self._parser.timeout_micros = _PATIENCE_MICROSECONDS
         try:
             return self._parser.parse(content)
@@ -222,7 +240,42 @@ def walk(node: tree_sitter.Node, depth: int | None = None) -> Iterator[tree_sitt
             left += [(child, level + 1) for child in reversed(one.children)]
 
 
-def _name(node: tree_sitter.Node) -> str | None:
+def _free(node: tree_sitter.Node) -> Iterator[str]:
+    """The names in a node that are not those of variables of the methods around them."""
+    left: list[tuple[tree_sitter.Node, frozenset[str]]] = [(node, frozenset())]
+    while left:
+        one, hidden = left.pop()
+        if one.type in _SCOPES:
+            hidden |= frozenset(_variables(one))
+        elif one.type in _NAMES and (_shown(one) or text(one) not in hidden):
+            yield text(one)
+        left += [(child, hidden) for child in one.children]
+
+
+def _variables(node: tree_sitter.Node) -> Iterator[str]:
+    """The variables that a method declares, its parameters and those of lambdas included."""
+    for one in walk(node):
+        if one.type in _LOCALS:
+            yield name(one) or ""
+        elif one.type == "lambda_expression":
+            given = one.child_by_field_name("parameters")
+            found = walk(given) if given is not None else one.children[:1]
+            yield from (text(inner) for inner in found if inner.type in _NAMES)
+
+
+def _shown(node: tree_sitter.Node) -> bool:
+    """Whether a name stands where it is no variable's."""
+    parent = node.parent
+    if parent is None or node.type == "type_identifier":
+        return True
+    fields = (parent.child_by_field_name(field) for field in ("type", "function", "field"))
+    if any(node == one for one in fields):
+        return True
+    return parent.type in _OPEN and parent.child_by_field_name("name") == node
+
+
+def name(node: tree_sitter.Node) -> str | None:
+    """The name of what a node declares."""
     named = node.child_by_field_name("name")
     if named is None:
         named = next((one for one in node.children if one.type in _NAMES), None)

@@ -1,8 +1,9 @@
-"""C# with interpolated raw strings written as verbatim ones, of the same length.
+"""C# with raw strings that the grammar cannot read written as verbatim ones, as long.
 
 The scanner of the pinned grammar (tree-sitter-c-sharp 0.21.0, which the published CodeBLEU
-needs) never ends where a hole stands right before the end of such a string. What is in the
-holes stays; of what is between them only the line breaks matter to any reader of the tree.
+needs) never ends where a hole stands right before the end of an interpolated raw string, and
+takes four quotes for three and one. What is in the holes stays; of what is between them only
+the line breaks matter to any reader of the tree.
 """
 
 from __future__ import annotations
@@ -11,7 +12,7 @@ import re
 
 #: What hides a dollar and quotes, by how it begins; and the beginning that is looked for.
 _OPENER = re.compile(
-    rb'(?P<raw>\$++"{3,}+)|(?P<quotes>"{3,}+)|(?P<verbatim>(?:@\$?|\$@)")|(?P<text>["\'])'
+    rb'(?P<raw>\$++"{3,}+|"{4,}+)|(?P<quotes>"{3})|(?P<verbatim>(?:@\$?|\$@)")|(?P<text>["\'])'
     rb"|(?P<line>//)|(?P<comment>/\*)"
 )
 _IN_HOLE = re.compile(rb"(?P<brace>[{}])|" + _OPENER.pattern)
@@ -21,6 +22,7 @@ _TEXT_END = {
     b"'": re.compile(rb"(?:\\.|[^'\\\n]){1,12}+'"),
 }
 _RUN = re.compile(rb'"+|\{+|\}+')
+_LONG = re.compile(rb'"{4,}+')
 _OPENING = re.compile(rb'\$+(?="{3})')
 #: How deep strings may stand in each other's holes.
 _DEEPEST = 20
@@ -28,13 +30,14 @@ _DEEPEST = 20
 
 def readable(content: bytes) -> bytes:
     """C# in UTF-8 that the grammar reads to the end; places in it stay what they are."""
-    if b'$"""' not in content:
+    if b'$"""' not in content and b'""""' not in content:
         return content
     made = bytearray(content)
     place = 0
     while found := _OPENER.search(content, place):
         end = _end(made, content, found, 0)
         if end is None:
+            made[place:] = _LONG.sub(lambda run: b'"""'.ljust(len(run[0])), made[place:])
             break
         place = end
     # What is left is in a comment or another string, or behind one that is never closed.
@@ -61,7 +64,7 @@ def _string(made: bytearray, content: bytes, head: re.Match[bytes], depth: int) 
     """Rewrite a string from its head on; where it ends, None (and nothing done) if nowhere."""
     opening = head[0]
     dollars, quotes = opening.count(b"$"), opening.count(b'"')
-    changes = [(head.start(), b'$@"'.ljust(len(opening)))]
+    changes = [(head.start(), (b'$@"' if dollars else b'@"').ljust(len(opening)))]
     place = head.end()
     while run := _RUN.search(content, place):
         kind, length, place = run[0][:1], len(run[0]), run.end()
@@ -70,7 +73,7 @@ def _string(made: bytearray, content: bytes, head: re.Match[bytes], depth: int) 
             for start, text in changes:
                 made[start : start + len(text)] = text
             return place
-        if kind == b"{" and length >= dollars:
+        if kind == b"{" and length >= dollars > 0:
             end = _hole(made, content, place, dollars, depth)
             if end is None:
                 return None

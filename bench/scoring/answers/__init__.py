@@ -16,12 +16,13 @@ from bench.data.prompts import Marks
 from bench.records import GENERATION, SUMMARIZATION, Sample
 from bench.scoring import members
 from bench.scoring.answers import braced, python
-from bench.scoring.answers.document import LONGEST, Budget, fence, indentation, readings
+from bench.scoring.answers.completion import completion
+from bench.scoring.answers.document import LONGEST, Budget, fence, indentation, unfenced
 from bench.scoring.answers.items import Item, asked, closure, unnamed
+from bench.scoring.answers.readings import ESCAPED, readings
 
 _FENCE = re.compile(r"```[ \t]*[\w+#-]*[ \t]*\n(.*?)(?:\n[ \t]*```|\Z)", re.DOTALL)
 _QUOTES = re.compile(r'\A("""|\'\'\'|"|`)(.*)\1\Z', re.DOTALL)
-_PYTHON_HEAD = "def completed():\n"
 #: A text is read with so many margins at the most.
 _MARGINS = 3
 
@@ -152,25 +153,36 @@ def _code(problem: Sample, text: str) -> Answer:
     """The smallest set of items that defines what was asked for, or the next best."""
     looked_at, budget = text[:LONGEST], Budget()
     name = entry(problem)
-    least: tuple[list[Item], list[Item]] | None = None
-    for reading in readings(looked_at):
+    python_asked = problem.track.target_language == "python"
+    least: Answer | None = None
+    for reading in readings(looked_at, name):
+        whole = text if len(reading) == len(looked_at) else reading + text[LONGEST:]
         for margin in _margins(reading, name):
             items = _items(problem, reading, budget, margin)
             wanted = name or _alike(problem, items)
-            roots = asked(items, wanted) if wanted else unnamed(items)
-            if roots and not all(item.stub or item.foreign for item in roots):
-                return _answer(problem, text, items, roots)
-            if roots and least is None:
-                least = items, roots
-    completed = None if least else _completion(problem, looked_at)
-    if completed is not None:
+            roots = asked(items, wanted, methods=not python_asked) if wanted else unnamed(items)
+            if not roots:
+                continue
+            kept = closure(items, roots, anywhere=not python_asked)
+            if _good(roots, kept):
+                return _answer(whole, kept)
+            least = least or _answer(whole, kept)
+    if least is None and (completed := completion(problem, looked_at)) is not None:
         return _around(text, completed)
     if least is None:
         items = _items(problem, looked_at, budget)
-        least = items, unnamed(items)
-    if least[1]:
-        return _answer(problem, text, *least)
-    return _around(text, _unfenced(text))
+        kept = closure(items, unnamed(items), anywhere=not python_asked)
+        least = _answer(text, kept) if kept else _around(text, unfenced(text))
+    return least
+
+
+def _good(roots: Sequence[Item], kept: Sequence[Item]) -> bool:
+    """Whether something is written that was asked for, and nothing of it is an escape of HTML."""
+    if all(item.stub or item.foreign or item.imports for item in roots):
+        return False
+    bound = {name for item in kept for name in item.binds}
+    escapes = any((item.needs & ESCAPED) - bound and "&" in item.code for item in kept)
+    return not escapes
 
 
 def _items(problem: Sample, text: str, budget: Budget, margin: int = 0) -> list[Item]:
@@ -188,62 +200,18 @@ def _margins(text: str, name: str | None) -> Iterator[int]:
         yield from list(dict.fromkeys(column for column in named if column))[:_MARGINS]
 
 
-def _answer(problem: Sample, text: str, items: Sequence[Item], roots: Sequence[Item]) -> Answer:
-    anywhere = problem.track.target_language != "python"
-    kept = closure(items, roots, anywhere=anywhere)
-    code, cut, end = "", [], 0
+def _answer(text: str, kept: Sequence[Item]) -> Answer:
+    """Some items of a text as an answer."""
+    pieces: list[tuple[Item, str]] = []
+    cut, end = [], 0
     for item in kept:
         between = text[end : item.start]
         if between.strip():
             cut.append(between.strip())
-            gap = "\n\n"
-        else:
-            gap = between.rstrip(" \t") or " "
-        code += (gap if code else "") + item.code
+        pieces.append((item, "\n\n" if between.strip() else between.rstrip(" \t") or " "))
         end = item.end
     cut += [rest] if (rest := text[end:].strip()) else []
-    return Answer(code.rstrip(), tuple(cut))
-
-
-def _completion(problem: Sample, text: str) -> str | None:
-    """What goes on where a signature ends: the body alone, or behind the signature."""
-    signature = str(problem.inputs.get("signature", "")).rstrip()
-    if problem.track.target_language != "python":
-        inner = braced.body(_unfenced(text), problem.track.target_language) if signature else None
-        return None if inner is None else f"{signature} {{\n{inner}\n}}"
-    lines = _python_body(_unfenced(text))
-    if lines is None:
-        return None
-    prompted = bool((problem.check or {}).get("prompt"))
-    return lines if prompted or not signature else f"{signature}\n{lines}"
-
-
-def _python_body(text: str) -> str | None:
-    """The lines of a function's body that a text begins with, and what they need behind it."""
-    if not text[:1].isspace():
-        if not re.search(r"^return\b", text, flags=re.MULTILINE):
-            return None
-        text = "\n".join(f"    {line}" if line else line for line in text.split("\n"))
-    items = python.items(_PYTHON_HEAD + text, Budget())
-    if not items or "completed" not in items[0].binds or items[0].stub:
-        return None
-    kept = closure(items, [items[0]], anywhere=False)
-    first, *others = [item.code for item in kept if item.start >= items[0].start]
-    return "\n\n\n".join([first.removeprefix(_PYTHON_HEAD), *others])
-
-
-def _unfenced(text: str) -> str:
-    """The first block between fences (an open one runs to the end), else the whole text."""
-    kept: list[str] = []
-    opened = None
-    for line in text.split("\n"):
-        found = fence(line)
-        if found is not None and opened is not None and found.closes(opened):
-            break
-        if found is not None and opened is None:
-            if not found.info.strip() and any(map(str.strip, kept)):
-                break  # it closes what the turn's opening had begun
-            opened, kept = found, []
-        else:
-            kept.append(line)
-    return "\n".join(kept).strip("\n").rstrip()
+    pieces.sort(key=lambda piece: not piece[0].leads)
+    code = "".join(gap + item.code for item, gap in pieces)
+    gap = pieces[0][1] if pieces else ""
+    return Answer(code.removeprefix(gap).rstrip(), tuple(cut))

@@ -10,20 +10,35 @@ import bisect
 import re
 from collections.abc import Iterator
 
+import tree_sitter
+
 from bench.scoring import members
 from bench.scoring.answers.document import Budget, Lines, dedented, indentation
 from bench.scoring.answers.items import Item
 from bench.scoring.members import Part, Parts
 
-_TOKEN = re.compile(
-    r"//[^\n]*|/\*.*?\*/"
-    r'|"""(?:\\.|[^\\])*?"""'
-    r'|\$?@\$?"(?:[^"]|"")*"|"(?:\\.|[^"\\\n])*"'
-    r"|'(?:\\.[0-9A-Fa-f]{0,8}|[^'\\\n])'"
-    r"|^[ \t]*(?:```|~~~)[^\n]*$"
-    r"|[{}()\[\];]",
-    re.DOTALL | re.MULTILINE,
-)
+#: A string within the hole of another, and such a hole.
+_WITHIN = r'\$?@?"(?:\\.|[^"\\\n])*+"'
+_HOLE = rf'\{{(?:{_WITHIN}|[^{{}}"]|\{{[^{{}}]*+\}})*+\}}'
+_TOKEN = {
+    language: re.compile(
+        r"//[^\n]*|/\*.*?\*/"
+        rf"|{text}"
+        r'|\$?@\$?"(?:[^"]|"")*"|"(?:\\.|[^"\\\n])*"'
+        r"|'(?:\\.[0-9A-Fa-f]{0,8}|[^'\\\n])'"
+        r"|^[ \t]*(?:```|~~~)[^\n]*$"
+        r"|[{}()\[\];]",
+        re.DOTALL | re.MULTILINE,
+    )
+    for language, text in (
+        ("java", r'"""(?:\\.|[^\\])*?"""'),
+        (
+            "csharp",
+            r'(?P<quotes>"{3,}).*?(?P=quotes)(?!")'
+            rf'|\$"(?!"")(?:\\.|\{{\{{|{_HOLE}|[^"\\\n{{])*+"',
+        ),
+    )
+}
 _OPENS, _CLOSES = "{([", "})]"
 #: A longer text before the first brace is no head of a method or type (characters), with its
 #: comments and without.
@@ -36,6 +51,17 @@ _BODIES = ("}", "};", "get;}")
 _RESTARTS = 50
 #: Statements that prose in front of a method makes of it: "Answer: static int f() …".
 _HOLDERS = {"labeled_statement", "block"}
+#: What gives fields their values, and so alters what uses these.
+_INITIALIZERS = {"static_initializer", "block"}
+#: Packages and namespaces that tests alone need; they are not at hand.
+_TESTS = re.compile(
+    r"(?:import(?:\s+static)?|using)\s+"
+    r"(?:org\.(?:junit|testng|mockito|hamcrest|assertj)|junit|Xunit|NUnit|Moq|FluentAssertions"
+    r"|Microsoft\.VisualStudio\.TestTools|BenchmarkDotNet)\b"
+)
+_UNWRITTEN = re.compile(
+    r"(?:=>\s*)?throw\s+new\s+[\w.]*(?:NotImplemented|UnsupportedOperation|NotSupported)\w*"
+)
 #: What follows the accessors of a property that has a value from the start.
 _SET = re.compile(r"\s*=[^=>]")
 _COMMENTS = re.compile(r"//[^\n]*|/\*.*?\*/", re.DOTALL)
@@ -50,7 +76,7 @@ def items(text: str, language: str, budget: Budget, margin: int = 0) -> list[Ite
 
 def body(text: str, language: str) -> str | None:
     """The statements that a text consists of, up to a surplus brace; None where it has none."""
-    tokens = [found for found in _TOKEN.finditer(text) if found.group() in "{}"]
+    tokens = [found for found in _TOKEN[language].finditer(text) if found.group() in "{}"]
     depth, end = 0, len(text)
     for found in tokens:
         depth += 1 if found.group() == "{" else -1
@@ -61,7 +87,12 @@ def body(text: str, language: str) -> str | None:
     made = members.parts(f"void f() {{\n{inner}\n}}", language)
     if not made.whole or [part.kind for part in made.parts] != [members.METHOD]:
         return None
-    return None if _hollow(made.parts[0]) else inner
+    return None if _hollow(made.parts[0].node) else inner
+
+
+def uses(code: str, language: str) -> frozenset[str]:
+    """Every name in some code."""
+    return frozenset().union(*(part.uses for part in members.parts(code, language).parts))
 
 
 class _Scan:
@@ -71,7 +102,7 @@ class _Scan:
         self.region = 0
         self.budget = budget
         self.restarts = _RESTARTS
-        self.tokens = list(_TOKEN.finditer(text))
+        self.tokens = list(_TOKEN[language].finditer(text))
         self.places = [token.start() for token in self.tokens]
 
     def items(self) -> Iterator[Item]:
@@ -153,7 +184,7 @@ class _Scan:
         within = index > 0 and self.tokens[index - 1].end() > place
         if within and self.restarts > 0:
             self.restarts -= 1
-            self.tokens[index:] = list(_TOKEN.finditer(self.text, place))
+            self.tokens[index:] = list(_TOKEN[self.language].finditer(self.text, place))
             self.places[index:] = [token.start() for token in self.tokens[index:]]
         for number in range(index, len(self.tokens)):
             yield self.tokens[number]
@@ -176,9 +207,10 @@ class _Scan:
             return None
         made = members.parts(code, self.language)
         solid = [part for part in made.parts if part.kind != members.COMMENT]
-        if not made.whole or len(solid) != 1 or solid[0].node.type in _HOLDERS:
+        if not made.whole or len(solid) != 1:
             return None
-        return made
+        begun = self.language == "java" and code.startswith("{")  # an initializer of fields
+        return made if begun or solid[0].node.type not in _HOLDERS else None
 
     def _code(self, place: int, end: int) -> str:
         lines = self.text[place:end].split("\n")
@@ -189,37 +221,47 @@ class _Scan:
     def _made(self, place: int, end: int, made: Parts) -> Item:
         part = next(one for one in made.parts if one.kind != members.COMMENT)
         defines = part.kind in members.DEFINITIONS
-        names = part.names
+        names, initializes = part.names, part.node.type in _INITIALIZERS
         return Item(
             start=place,
             end=end,
             code=self._code(place, end),
             region=self.region,
             binds=names if defines or part.kind == members.IMPORT else frozenset(),
-            needs=part.uses - names if defines else frozenset(),
-            members=part.methods,
-            defines=defines and part.kind != members.FIELD,
+            needs=part.uses - names if defines or initializes else frozenset(),
+            alters=part.uses if initializes else frozenset(),
+            members=frozenset(_written(part)),
+            defines=defines and part.kind not in (members.FIELD, members.MEMBER),
             imports=part.kind == members.IMPORT,
-            stub=part.kind == members.METHOD and _hollow(part),
-            always=part.kind == members.IMPORT and not names,
+            stub=part.kind == members.METHOD and _hollow(part.node),
+            always=part.kind == members.IMPORT and not names and not _TESTS.search(made.text(part)),
             foreign=self.lines.language not in ("", self.language),
             key=_key(part),
         )
 
 
-def _hollow(part: Part) -> bool:
-    """Whether a method has no body, or one without a statement."""
-    inner = part.node.child_by_field_name("body")
+def _written(part: Part) -> Iterator[str]:
+    """The methods of a type that say more than that they are to be written."""
+    if part.methods:
+        methods = (one for one in members.walk(part.node) if one.type in members.METHODS)
+        yield from (members.name(one) or "" for one in methods if not _hollow(one))
+
+
+def _hollow(node: tree_sitter.Node) -> bool:
+    """Whether a method has no body, or one that says no more than that it is to be written."""
+    inner = node.child_by_field_name("body")
     if inner is None:
-        return not any(one.type == "arrow_expression_clause" for one in part.node.children)
-    return all("comment" in child.type for child in inner.named_children)
+        arrows = [one for one in node.children if one.type == "arrow_expression_clause"]
+        return not arrows or bool(_UNWRITTEN.match(members.text(arrows[0])))
+    said = [child for child in inner.named_children if "comment" not in child.type]
+    return not said or (len(said) == 1 and bool(_UNWRITTEN.match(members.text(said[0]))))
 
 
 def _key(part: Part) -> str | None:
     """What no two members of a class may have in common."""
     name = next(iter(part.names), "")
     if part.kind == members.TYPE:
-        return f"type {name}"
+        return None if "partial" in part.modifiers else f"type {name}"
     if part.kind != members.METHOD:
         return None
     given = part.node.child_by_field_name("parameters")

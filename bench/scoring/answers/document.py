@@ -1,4 +1,4 @@
-"""A model's text as lines, with the Markdown fences and the thoughts that stand around code.
+"""A model's text as lines, with the Markdown fences that stand around code.
 
 Fences only say which language a stretch of lines is in and how far it is indented. Where an
 item of code ends is decided by its syntax, so a fence inside of a docstring closes nothing.
@@ -8,22 +8,16 @@ from __future__ import annotations
 
 import dataclasses
 import re
-from collections.abc import Iterator
 
 #: No more of a text is looked at (characters); no answer that is scored is half as long.
 LONGEST = 40_000
 _FENCE = re.compile(r"[ \t]*(?:[-*+>]|\d+[.)])?[ \t]*(`{3,}|~{3,})[ \t]*([^`\n]*)$")
-#: A fence that a line of code runs into.
-_GLUED = re.compile(r"(?<=[^\s`~])[ \t]*```[ \t]*$", re.MULTILINE)
-_THOUGHT = re.compile(
-    r"<(think|thinking|thought|reasoning)>(?:.*?</\1>|.*\Z)", re.DOTALL | re.IGNORECASE
-)
-_THOUGHT_END = re.compile(r"\A.*</(?:think|thinking|thought|reasoning)>", re.DOTALL | re.IGNORECASE)
-#: Words that a fence names a language by; without one it may be any.
+#: Words that a fence names a language by, its version aside, and the ends of a file's name.
 LANGUAGES = {
-    "python": "python", "python3": "python", "py": "python", "py3": "python", "pycon": "other",
-    "java": "java", "cs": "csharp", "csharp": "csharp", "c#": "csharp", "c-sharp": "csharp",
-    "dotnet": "csharp",
+    "python": "python", "py": "python", "ipython": "python", "cpython": "python", "pyw": "python",
+    "java": "java", "jav": "java", "openjdk": "java", "jdk": "java",
+    "cs": "csharp", "csharp": "csharp", "c#": "csharp", "c-sharp": "csharp", "c_sharp": "csharp",
+    "csx": "csharp", "dotnet": "csharp", "cs-script": "csharp",
 }  # fmt: skip
 #: Words of fences that say nothing of a language.
 _ANY = {"", "code", "plaintext", "text", "txt", "none", "markdown", "md", "snippet"}
@@ -38,10 +32,16 @@ class Fence:
 
     @property
     def language(self) -> str:
-        """What is said of the language: its word, or an attribute such as ``{.python}``."""
-        word = re.split(r"[\s,;:({]", self.info.strip().lstrip("{. "), maxsplit=1)[0]
-        word = word.strip("}.").lower()
-        return "" if word in _ANY else LANGUAGES.get(word, "other")
+        """What is said of the language: its word, a file's name, an attribute (``{.python}``)."""
+        info = self.info.strip().lower().replace("c sharp", "c#").lstrip("{. ")
+        word = re.split(r"[\s,;:({=]", info, maxsplit=1)[0].strip("}.")
+        if word in _ANY:
+            return ""
+        for name in (word, word.rpartition(".")[2]):
+            found = LANGUAGES.get(re.sub(r"[-_]?[\d.]+\Z", "", name))
+            if found:
+                return found
+        return "other"
 
     def closes(self, opened: Fence) -> bool:
         """Whether it closes the block that ``opened`` opens."""
@@ -55,30 +55,21 @@ def fence(line: str) -> Fence | None:
     return Fence(found[1], found[2]) if found else None
 
 
-def readings(text: str) -> Iterator[str]:
-    """The ways to look at a text, the likeliest first, each of the same length.
-
-    Thoughts are blanked; the whole text may be meant nevertheless, as where a program speaks
-    of such marks.
-    """
-    unthought = _THOUGHT.sub(_ended, text)
-    if unthought == text:
-        unthought = _THOUGHT_END.sub(_ended, text)
-    seen = {unthought}
-    yield unthought
-    for other in (_GLUED.sub(_blank, unthought), text):
-        if other not in seen:
-            seen.add(other)
-            yield other
-
-
-def _ended(found: re.Match[str]) -> str:
-    """A blank thought; what follows its end begins a line."""
-    return _blank(found)[:-1] + "\n"
-
-
-def _blank(found: re.Match[str]) -> str:
-    return re.sub(r"[^\n]", " ", found.group())
+def unfenced(text: str) -> str:
+    """The first block between fences (an open one runs to the end), else the whole text."""
+    kept: list[str] = []
+    opened = None
+    for line in text.split("\n"):
+        found = fence(line)
+        if found is not None and opened is not None and found.closes(opened):
+            break
+        if found is not None and opened is None:
+            if not found.info.strip() and any(map(str.strip, kept)):
+                break  # it closes what the turn's opening had begun
+            opened, kept = found, []
+        else:
+            kept.append(line)
+    return "\n".join(kept).strip("\n").rstrip()
 
 
 @dataclasses.dataclass(slots=True)
@@ -115,6 +106,11 @@ class Lines:
 
     def __len__(self) -> int:
         return len(self.lines)
+
+    @property
+    def outside(self) -> bool:
+        """Whether no fence is open."""
+        return self._open is None
 
     def passes(self, number: int) -> bool:
         """Take note of a fence at a line; whether there is one."""

@@ -21,6 +21,8 @@ class Item:
     ``region`` counts the stretches of code: prose and fences part them. ``foreign``: it stands
     in a fence of another language. ``stub``: its body is yet to be written. ``always``: it
     has an effect that its names do not tell. ``key``: of two with the same one counts.
+    ``passing`` are those of the names that it binds on its way, such as a loop's; ``stirs``
+    are names that functions alter which it calls. ``leads``: it has to be the first.
     """
 
     start: int
@@ -37,23 +39,26 @@ class Item:
     always: bool = False
     foreign: bool = False
     key: str | None = None
+    passing: frozenset[str] = frozenset()
+    stirs: frozenset[str] = frozenset()
+    leads: bool = False
 
     def has(self, name: str) -> bool:
         """Whether it defines a name, itself or as a method of its types."""
         return name in self.binds or name in self.members
 
 
-def asked(items: Sequence[Item], entry: str) -> list[Item]:
+def asked(items: Sequence[Item], entry: str, *, methods: bool) -> list[Item]:
     """The items that define ``entry`` in the first stretch of code that does; maybe none.
 
-    Code in the right language, with a body, comes before what lacks one of these.
+    Code in the right language, with a body, comes before what lacks one of these, and both
+    before an import. ``methods``: one of a type is as good as a function.
     """
     having = [item for item in items if item.has(entry)]
-    for rank in (
-        [item for item in having if not item.foreign and not item.stub],
-        [item for item in having if not item.foreign],
-        having,
-    ):
+    written = [item for item in having if not item.foreign and not item.imports]
+    whole = [item for item in written if not item.stub]
+    functions = [item for item in whole if methods or entry in item.binds]
+    for rank in (functions, whole, written, having):
         direct = [item for item in rank if item.region == rank[0].region]
         if direct:
             return [item for item in direct if entry in item.binds] or direct
@@ -79,7 +84,10 @@ def closure(items: Sequence[Item], roots: Iterable[Item], *, anywhere: bool) -> 
     A name is looked for in the stretch of code that needs it, then in those before, then in
     those behind. ``anywhere``: so are the items with an effect of their own.
     """
-    chosen = _with_needed(items, {item.start: item for item in roots})
+    roots = list(roots)
+    items = _stirring(items, roots)
+    starts = {item.start for item in roots}
+    chosen = _with_needed(items, {item.start: item for item in items if item.start in starts})
     regions = {item.region for item in chosen.values()}
     chosen |= {
         item.start: item
@@ -88,6 +96,23 @@ def closure(items: Sequence[Item], roots: Iterable[Item], *, anywhere: bool) -> 
     }
     chosen = _with_needed(items, chosen)
     return _once([chosen[start] for start in sorted(chosen)])
+
+
+def _stirring(items: Sequence[Item], roots: Sequence[Item]) -> list[Item]:
+    """The items, where those that call a function alter what it does; no use of the roots."""
+    used = {name for item in roots for name in item.binds}
+    more = True
+    while more:
+        users = [item for item in items if item.needs & used]
+        names = {name for item in users if item.defines for name in item.binds}
+        more = not names <= used
+        used |= names
+    return [
+        dataclasses.replace(item, alters=item.alters | item.stirs)
+        if item.stirs and not item.needs & used
+        else item
+        for item in items
+    ]
 
 
 def _with_needed(items: Sequence[Item], chosen: Mapping[int, Item]) -> dict[int, Item]:
@@ -104,8 +129,14 @@ def _with_needed(items: Sequence[Item], chosen: Mapping[int, Item]) -> dict[int,
 
 def _needed(items: Sequence[Item], item: Item) -> list[Item]:
     found: list[Item] = []
-    for name in sorted(item.needs | item.binds):
+    for name in sorted(item.needs | (item.binds - item.passing)):
         binding = [one for one in items if name in one.binds and one.start != item.start]
+        solid = [one for one in binding if name not in one.passing]
+        if name not in item.needs:  # bound anew
+            binding = [one for one in solid if not one.imports]
+        elif solid or name in item.binds:
+            binding = solid
+        places = {one.start for one in binding}
         regions = {one.region for one in binding}
         if name in item.binds or not regions or item.region in regions:
             regions = {item.region}
@@ -117,7 +148,8 @@ def _needed(items: Sequence[Item], item: Item) -> list[Item]:
         found += [
             one
             for one in items
-            if one.region in regions and (name in one.binds or (name in one.alters and not module))
+            if one.region in regions
+            and (one.start in places or (name in one.alters and not module))
         ]
     return found
 
