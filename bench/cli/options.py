@@ -7,7 +7,17 @@ from pathlib import Path
 
 import bench
 from bench import places
-from bench.cli import amounts, bases, building, executors, profiling, study, tools, verifying
+from bench.cli import (
+    amounts,
+    bases,
+    building,
+    comparing,
+    executors,
+    profiling,
+    study,
+    tools,
+    verifying,
+)
 from bench.records import TASKS
 from bench.run import gpuchoice
 from bench.run.job import CHECKPOINT_MINUTES
@@ -34,6 +44,7 @@ def parser() -> argparse.ArgumentParser:
     bases.declare(commands)
     _declare_claims(commands)
     _declare_verify(commands)
+    comparing.declare(commands)
     profiling.declare(commands)
     doctor = commands.add_parser("doctor", help="what this machine can run, and what it lacks")
     doctor.set_defaults(command=tools.doctor)
