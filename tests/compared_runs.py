@@ -64,7 +64,8 @@ def under(folder: Path, told: dict[str, object]) -> None:
 def change(folder: Path, name: str, how: Callable[[pd.DataFrame], object]) -> None:
     """Change a table of a run in place, as an altered file is."""
     table = pd.read_csv(folder / name, dtype={"id": str})
-    how(table)
+    changed = how(table)
+    table = changed if isinstance(changed, pd.DataFrame) else table
     table.to_csv(folder / name, index=False)
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import shutil
 import tarfile
@@ -11,12 +12,12 @@ from pathlib import Path
 import pytest
 
 from bench.analysis.contrasts import Verdict
-from bench.compare import compared
+from bench.compare import compared, terminal
 from bench.compare.costs import Change
 from bench.compare.opening import IncomparableError
-from bench.errors import DataError
+from bench.errors import BenchError, DataError
 from bench.grid import keys, store
-from tests import compared_runs
+from tests import compared_runs, damage
 from tests.amended import amend, seal_again
 from tests.compared_runs import MODEL, SMOKE, TABLE, change, few, plant, under, worse
 
@@ -36,6 +37,18 @@ def a(whole: Path) -> Path:
 def b(whole: Path, tmp_path: Path) -> Path:
     """A copy of it, to be changed."""
     return shutil.copytree(whole, tmp_path / "other" / "smoke")
+
+
+@pytest.fixture
+def one(b: Path) -> Path:
+    """A run of one table, to be compared with itself many times."""
+    shutil.rmtree(b / "bases")
+    few(b, "mt-qlora-2m")
+    for path in (b / MODEL / "score").glob("*.csv"):
+        if path != b / TABLE:
+            path.unlink()
+    seal_again(b / MODEL / "score")
+    return b
 
 
 def compare(a: Path, b: Path) -> compared.Compared:
@@ -168,6 +181,65 @@ def test_without_a_suite_or_a_problem_in_common_nothing_is_compared(a, b, tmp_pa
         seal_again(path.parent)
     with pytest.raises(IncomparableError, match=r"no suite is in both runs: .* has embedded and"):
         compare(a, foreign)
+
+
+def test_values_that_one_run_has_lost_are_told(a, b):
+    plant(
+        b,
+        TABLE,
+        lambda table: table.__setitem__(
+            "pylint_errors", table["pylint_errors"].where(table.index < 20)
+        ),
+    )
+    found = compare(a, b)
+    (row,) = [row for row in found.rows if row.a_alone]
+    assert (row.place.metric, row.n, row.a_alone, row.b_alone) == ("pylint_errors", 20, 10, 0)
+    told = " ".join(terminal.joined(terminal.lines(found, 80)).split())
+    assert "Values in A alone, in no test: 10 of Pylint errors (MT-QLoRA 2m" in told
+
+
+def test_without_a_value_in_common_nothing_is_compared(a, b):
+    for table in b.rglob("embedded.*.csv"):
+        change(
+            b,
+            table.relative_to(b).as_posix(),
+            lambda one: one.rename(
+                columns=lambda name: name if name in ("id", "part") else f"new_{name}"
+            ),
+        )
+        seal_again(table.parent)
+    with pytest.raises(IncomparableError, match="no metric has a value of the same problem"):
+        compare(a, b)
+
+
+ODD = [None, 7, "text", [], [1], {"a": {"b": [1]}}, [{"name": {}}], True, 1e308]
+
+
+@pytest.mark.parametrize("field", ["git", "machine", "libraries", "engine", "locks", "data"])
+def test_a_provenance_of_odd_fields_breaks_nothing(one, tmp_path, field):
+    b = shutil.copytree(one, tmp_path / "b")
+    told = json.loads((b / "run.json").read_text())
+    for odd in ODD:
+        under(b, {**told, field: odd})
+        assert compare(one, b).exit_code == 0
+
+
+def test_a_machine_of_odd_fields_is_another_one(one, tmp_path):
+    b = shutil.copytree(one, tmp_path / "b")
+    told = json.loads((b / "run.json").read_text())
+    under(b, {**told, "machine": {"gpus": ODD, "memory_bytes": "much", "cores": [], "cpu": {}}})
+    assert compare(one, b).costs.why == "other machine"
+
+
+@pytest.mark.parametrize("name", ["study.json", "run.json", TABLE, f"{MODEL}/score/scores.json"])
+def test_no_content_is_a_traceback(one, tmp_path, name):
+    b = shutil.copytree(one, tmp_path / "b")
+    for content in damage.CONTENTS.values():
+        (b / name).write_bytes(content)
+        if name.startswith(MODEL):  # as if a kit had written it
+            seal_again((b / name).parent)
+        with contextlib.suppress(BenchError):
+            compare(one, b)
 
 
 def test_models_of_one_run_alone_are_named(a, b):

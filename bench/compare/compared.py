@@ -113,7 +113,7 @@ def decided(
     """The rows and the number of problems in common.
 
     Raises:
-        IncomparableError: no model answered a problem in both.
+        IncomparableError: no model answered a problem in both, or none has a value in both.
     """
     problems = contrasts.shared_problems(a, b)
     if not problems:
@@ -121,7 +121,13 @@ def decided(
             f"no model of {names[0]} has answered a problem that it has in {names[1]}, too",
             hint="bench plan shows a study's cells and suites",
         )
-    return contrasts.compare(a, b, BETTER, seed=seed), problems
+    rows = contrasts.compare(a, b, BETTER, seed=seed)
+    if all(row.verdict in contrasts.ALONE or not row.n for row in rows):
+        raise IncomparableError(
+            f"no metric has a value of the same problem in {names[0]} and in {names[1]}",
+            hint="score the one as the other: bench score",
+        )
+    return rows, problems
 
 
 def _place(row: Contrast) -> str:

@@ -7,7 +7,7 @@ stage is stale; what no key covers (commit, hardware, how stages were started) t
 from __future__ import annotations
 
 import dataclasses
-import operator
+import functools
 from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
@@ -28,6 +28,11 @@ _PARTS = {
 }
 _UNKNOWN = "unknown"
 _GIB = 2**30
+#: As many letters of a commit are told.
+_COMMIT = 10
+
+#: From a provenance, what it tells of one aspect, by name.
+Facts = Callable[[Mapping[str, Any]], Mapping[str, Any]]
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
@@ -96,7 +101,7 @@ def _of_options(a: Side, b: Side) -> Iterator[Difference]:
 def _of_provenance(a: Side, b: Side) -> Iterator[Difference]:
     """What no key covers, and the files of which no stage in common has told."""
     for aspect in ("locks", "data"):
-        left, right = (_told(side, operator.methodcaller("get", aspect)) for side in (a, b))
+        left, right = (_told(side, functools.partial(_table, aspect)) for side in (a, b))
         if left and right:
             for line in changes.between("data", left, right):
                 yield Difference(aspect, line.removeprefix("data "))
@@ -109,53 +114,57 @@ def _of_provenance(a: Side, b: Side) -> Iterator[Difference]:
                 yield Difference(aspect, told if name == aspect else f"{name}: {told}")
 
 
-def _told(
-    side: Side, facts: Callable[[Mapping[str, Any]], Mapping[str, str] | None]
-) -> dict[str, str]:
+def _told(side: Side, facts: Facts) -> dict[str, str]:
     """A run's facts; where its stages were made under several provenances, all of them."""
     provenances = [one.provenance for one in side.run.origins if one.provenance]
     found: dict[str, dict[str, None]] = {}
     for one in provenances or [side.run.provenance]:
-        for name, value in (facts(one) or {}).items():
-            found.setdefault(name, {})[value] = None
+        for name, value in facts(one).items():
+            found.setdefault(name, {})[str(value)] = None
     return {name: " | ".join(values) for name, values in found.items()}
 
 
+def _table(field: str, content: Mapping[str, Any]) -> Mapping[str, Any]:
+    """A table of a provenance; empty where a run does not tell it, or tells something else."""
+    found = content.get(field)
+    return found if isinstance(found, Mapping) else {}
+
+
 def _commit(provenance: Mapping[str, Any]) -> Mapping[str, str]:
-    git = provenance.get("git") or {}
-    if not git.get("commit"):
-        return {"commit": _UNKNOWN}
-    return {"commit": f"{git['commit'][:10]}{' (modified)' if git.get('dirty') else ''}"}
+    git = _table("git", provenance)
+    commit = str(git.get("commit") or _UNKNOWN)[:_COMMIT]
+    return {"commit": f"{commit}{' (modified)' if git.get('dirty') else ''}"}
 
 
 def executor(provenance: Mapping[str, Any]) -> Mapping[str, str]:
     """How stages were started, and by which container engine."""
-    engine = provenance.get("engine") or {}
-    names = (provenance.get("executor"), engine.get("name"))
-    return {"executor": " ".join(filter(None, names)) or _UNKNOWN}
+    names = (provenance.get("executor"), _table("engine", provenance).get("name"))
+    return {"executor": " ".join(str(one) for one in names if one) or _UNKNOWN}
 
 
 def hardware(provenance: Mapping[str, Any]) -> Mapping[str, str]:
     """What times and peaks depend on; empty where a run does not tell its machine."""
-    machine = provenance.get("machine")
+    machine = _table("machine", provenance)
     if not machine:
         return {}
-    gpus = [str(gpu.get("name")) for gpu in machine.get("gpus") or ()]
+    gpus, memory = machine.get("gpus"), machine.get("memory_bytes")
+    listed = gpus if isinstance(gpus, list) else []
+    names = [one.get("name") for one in listed if isinstance(one, Mapping)]
     return {
         "processor": str(machine.get("cpu") or _UNKNOWN),
         "cores": str(machine.get("cores") or _UNKNOWN),
-        "memory": f"{(machine.get('memory_bytes') or 0) / _GIB:.0f} GiB",
+        "memory": f"{memory / _GIB:.0f} GiB" if isinstance(memory, int | float) else _UNKNOWN,
         "arithmetic": str(machine.get("cpu_arithmetic") or _UNKNOWN),
-        "GPU": ", ".join(gpus) or "none",
+        "GPU": ", ".join(map(str, names)) or "none",
     }
 
 
 def _versions(provenance: Mapping[str, Any]) -> Mapping[str, str]:
-    told = provenance.get("libraries") or {}
+    told = _table("libraries", provenance)
     return {name: str(version) for name, version in told.items() if version is not None}
 
 
-_FACTS: Mapping[str, Callable[[Mapping[str, Any]], Mapping[str, str]]] = {
+_FACTS: Mapping[str, Facts] = {
     "commit": _commit,
     "versions": _versions,
     "machine": hardware,

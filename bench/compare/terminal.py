@@ -37,7 +37,8 @@ def lines(found: Compared, width: int, *, full: bool = False) -> list[Text]:
         text = list(_lines(found, width, rows))
         if len(text) <= LINES:
             return text
-    return text
+    left = len(text) - LINES + 1
+    return [*text[: LINES - 1], Text(f"and {left} lines more: --full", style="dim")]
 
 
 def _lines(found: Compared, width: int, rows: int | None) -> Iterator[Text]:
@@ -273,10 +274,25 @@ def _alone(found: Compared, width: int, full: bool) -> Iterator[Text]:
     for where, metrics in alone.items() if not full else ():
         head = f"O{where[1:]}, of metrics: "
         yield Text(head + _listed(list(dict.fromkeys(metrics)), width - len(head)))
+    yield from _unpaired(found, width, full)
     for note in found.notes if full else found.notes[:_MOST_NOTES]:
         yield from _wrapped(f"Note: {one_line(note)}", width, indent="  ")
     if not full and len(found.notes) > _MOST_NOTES:
         yield Text(f"  and {len(found.notes) - _MOST_NOTES} notes more: --full", style="dim")
+
+
+def _unpaired(found: Compared, width: int, full: bool) -> Iterator[Text]:
+    """Values of problems that have none on the other side: whatever they are, no test saw them."""
+    for head, field in zip(found.heads, ("a_alone", "b_alone"), strict=True):
+        told = [
+            f"{getattr(row, field)} of {_label(row)} ({_group(found, row)})"
+            for row in sorted(found.rows, key=lambda row: -getattr(row, field))
+            if getattr(row, field)
+        ]
+        if told:
+            start = f"Values in {head} alone, in no test: "
+            listed = ", ".join(told) if full else _listed(told, width - len(start))
+            yield from _wrapped(start + listed, width, indent="  ")
 
 
 def _legend(found: Compared, full: bool) -> str:
