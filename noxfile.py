@@ -4,6 +4,7 @@ A study, whole:  reproduce · plan · fetch · images · doctor · profile, for 
                  ``nox -s reproduce -- --study smoke --cells 'mt-*' --jobs 2``.
 Again, in part:  generate · score · report · verify, from what is stored or from an earlier
                  run (``-- --from FOLDER|ARCHIVE``); one cell alone: ``nox -s "cell(mt-qlora-2m)"``.
+Two runs:        compare, ``-- A B``: what differs, and what is better or worse in B.
 The paper:       reanalyse · claims, from its published values, without any model.
 The kit itself:  selfcheck · tests · gpu · lint · benchmarks · lock · bases.
 
@@ -169,6 +170,12 @@ def report(session: nox.Session) -> None:
 def verify(session: nox.Session) -> None:
     """Hash a stored run again and say what does not match (``-- reports/smoke``)."""
     bench(session, "verify", *session.posargs)
+
+
+@nox.session
+def compare(session: nox.Session) -> None:
+    """Say what two runs differ in, and what is better or worse in the second (``-- A B``)."""
+    bench(session, "compare", *session.posargs)
 
 
 @nox.session

@@ -29,6 +29,7 @@ FOLDER = "DIR"
 #: The sessions that hand their options to bench, and the command that gets them.
 _SAME = "plan report selfcheck doctor fetch reanalyse claims score generate images verify profile"
 COMMANDS = {name: name for name in _SAME.split()} | {
+    "compare": "compare",
     "reproduce": "run",
     "cell": "run",
 }

@@ -49,7 +49,7 @@ MINIMUM_PAIRS = 6
 
 #: Columns that are not compared: what identifies or describes an output, and the mean of
 #: other columns, which would only enlarge the family.
-_NOT_COMPARED = (
+NOT_COMPARED = (
     "id",
     "part",
     "finish_reason",
@@ -176,7 +176,7 @@ def _scores(cell: str, track: Track, table: pd.DataFrame) -> _Scores:
         twice, _ = Counter(ids).most_common(1)[0]
         raise DataError(f"{where}: id {twice!r} occurs twice", hint=hint)
     values = {}
-    for column in table.columns.drop(list(_NOT_COMPARED), errors="ignore"):
+    for column in table.columns.drop(list(NOT_COMPARED), errors="ignore"):
         try:
             values[str(column)] = table[column].to_numpy(dtype=np.float64, na_value=np.nan)
         except (TypeError, ValueError):

@@ -19,7 +19,7 @@ from bench.grid import tables
 #: Every command by what people want of it, in the order in which they will.
 PURPOSES: Mapping[str, tuple[str, ...]] = {
     "A study, whole": ("run", "plan", "fetch", "doctor", "profile"),
-    "Again, or in part, from what is stored": ("report", "generate", "score", "verify"),
+    "Again, or in part, from what is stored": ("report", "compare", "generate", "score", "verify"),
     "The paper's own values, without a model": ("reanalyse", "claims"),
     "The kit itself": ("selfcheck", "images", "bases", "lock"),
 }
@@ -37,6 +37,7 @@ EXAMPLES: Mapping[str, tuple[str, ...]] = {
         "bench score --generations answers.jsonl --task generation --language python "
         "--csv scores.csv",
     ),
+    "compare": ("bench compare reports/smoke reports/again/smoke",),
     "verify": ("bench verify reports/smoke", "bench verify reports/smoke --like reports/again"),
     "reanalyse": ("bench reanalyse --mirror DIR --markdown statistics.md",),
     "claims": ("bench claims --mirror DIR --json claims.json",),

@@ -7,7 +7,17 @@ from pathlib import Path
 
 import bench
 from bench import places
-from bench.cli import amounts, bases, building, executors, profiling, study, tools, verifying
+from bench.cli import (
+    amounts,
+    bases,
+    building,
+    comparing,
+    executors,
+    profiling,
+    study,
+    tools,
+    verifying,
+)
 from bench.cli.commandline import Top
 from bench.records import TASKS
 from bench.run import gpuchoice
@@ -35,6 +45,7 @@ def parser() -> Top:
     bases.declare(commands)
     _declare_claims(commands)
     _declare_verify(commands)
+    comparing.declare(commands)
     profiling.declare(commands)
     doctor = commands.add_parser("doctor", help="what this machine can run, and what it lacks")
     doctor.set_defaults(command=tools.doctor)

@@ -153,11 +153,16 @@ def tables(run: Run) -> dict[str, dict[str, dict[Track, pd.DataFrame]]]:
     for suite, (cell, folder), track in itertools.product(run.study.suites, scored, TRACKS):
         path = folder / f"{suite.label}.{track.task}-{track.language}.csv"
         if path.is_file():
-            found.setdefault(suite.label, {}).setdefault(cell, {})[track] = _read_table(path)
+            found.setdefault(suite.label, {}).setdefault(cell, {})[track] = read_table(path)
     return found
 
 
-def _read_table(path: Path) -> pd.DataFrame:
+def read_table(path: Path) -> pd.DataFrame:
+    """A per-instance table of a score stage.
+
+    Raises:
+        DataError: it cannot be read, or is no table.
+    """
     content = io.BytesIO(readers.read_bytes(path, hint=_AGAIN))
     try:
         return pd.read_csv(
