@@ -6,6 +6,7 @@ code. Nothing here imports torch: stages run in processes of their own.
 
 from __future__ import annotations
 
+import argparse
 import io
 import os
 import sys
@@ -14,7 +15,7 @@ from collections.abc import Sequence
 from rich.markup import escape
 
 from bench import places
-from bench.cli import plain, unforeseen
+from bench.cli import plain, streams, unforeseen
 from bench.cli.console import err
 from bench.cli.options import parser as parser
 from bench.errors import BenchError
@@ -22,25 +23,34 @@ from bench.scoring import codereval
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    """Run one command; the exit code is 0 only when all of it succeeded."""
+    """Run one command; the exit code is 0 only when all of it succeeded, and was shown."""
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, io.TextIOWrapper):  # a terminal of ASCII or Latin-1 shows less
             plain.adapt(stream)
-    options = parser().parse_args(argv)
-    _prepare_environment(
-        offline=getattr(options, "offline", False), environment=getattr(options, "codereval", None)
-    )
     try:
+        with streams.kept():
+            return _main(argv)
+    except BenchError as error:
+        return _tell(error)
+
+
+def _main(argv: Sequence[str] | None) -> int:
+    options = argparse.Namespace()
+    try:
+        parser().parse_args(argv, options)
+        _prepare_environment(
+            offline=getattr(options, "offline", False),
+            environment=getattr(options, "codereval", None),
+        )
         return int(options.command(options))
     except BenchError as error:
         return _tell(error)
     except KeyboardInterrupt:
         err.print("interrupted: what is done is kept; the same command continues")
         return 130
-    except BrokenPipeError:  # the reader of our output, for example `head`, has gone
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        return 141
-    except Exception as error:  # noqa: BLE001 - no path ends in a traceback
+    except Exception as error:  # no path ends in a traceback
+        if streams.failed():
+            raise  # what cannot be shown is told by its reason, after this
         if isinstance(error, ModuleNotFoundError) and (known := unforeseen.foreseen(error)):
             return _tell(known)
         return unforeseen.tell(error, getattr(options, "results", None))

@@ -34,6 +34,8 @@ _OF_A_RUN = {
     "replace_older": "--replace-older",
     "jobs": "--jobs",
     "stage_hours": "--stage-hours",
+    "anyway": "--anyway",
+    "executor": "--executor",
 }
 _DOING = {GENERATE: "generated"}
 
