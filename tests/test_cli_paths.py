@@ -60,8 +60,9 @@ def test_a_folder_is_no_file(tmp_path):
         with pytest.raises(MachineError, match="is not a folder"):
             paths.folder(str(tmp_path / text))
     with pytest.raises(DataError, match="no such folder — check --mirror"):
-        paths.mirror(str(tmp_path / "file"))
-    assert paths.mirror(str(tmp_path)) == tmp_path
+        paths.require_mirror(tmp_path / "file")
+    paths.require_mirror(tmp_path)
+    paths.require_mirror(None)
 
 
 @pytest.mark.parametrize("name", ["-", "/dev/full", "/dev/stdout", "/proc/x/y", ".", "file/x"])

@@ -15,7 +15,7 @@ from collections.abc import Sequence
 from rich.markup import escape
 
 from bench import places
-from bench.cli import plain, streams, unforeseen
+from bench.cli import paths, plain, streams, unforeseen
 from bench.cli.console import err
 from bench.cli.options import parser as parser
 from bench.errors import BenchError
@@ -38,6 +38,7 @@ def _main(argv: Sequence[str] | None) -> int:
     options = argparse.Namespace()
     try:
         parser().parse_args(argv, options)
+        paths.require_mirror(getattr(options, "mirror", None))
         _prepare_environment(
             offline=getattr(options, "offline", False),
             environment=getattr(options, "codereval", None),

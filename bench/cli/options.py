@@ -85,7 +85,7 @@ def _of_a_study() -> argparse.ArgumentParser:
         help="where runs are kept (default: reports/)",
     )
     common.add_argument(
-        "--mirror", type=paths.mirror, metavar="DIR", help="folder with the public data"
+        "--mirror", type=paths.path, metavar="DIR", help="folder with the public data"
     )
     common.add_argument(
         "--executor",
@@ -225,7 +225,7 @@ def _declare_selfcheck(commands: argparse._SubParsersAction[argparse.ArgumentPar
     )
     selfcheck.add_argument("--suite", action="append", default=[], help="only these (repeatable)")
     selfcheck.add_argument(
-        "--mirror", type=paths.mirror, metavar="DIR", help="folder with public data"
+        "--mirror", type=paths.path, metavar="DIR", help="folder with public data"
     )
     selfcheck.add_argument("--codereval", metavar="IMAGE|DIR", help=CODEREVAL_HELP)
     selfcheck.set_defaults(command=tools.selfcheck)
@@ -259,7 +259,7 @@ def _declare_verify(commands: argparse._SubParsersAction[argparse.ArgumentParser
         help="where runs are kept (default: reports/)",
     )
     verify.add_argument(
-        "--mirror", type=paths.mirror, metavar="DIR", help="folder with the public data"
+        "--mirror", type=paths.path, metavar="DIR", help="folder with the public data"
     )
     verify.add_argument(
         "--like",

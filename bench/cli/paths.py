@@ -51,16 +51,14 @@ def folder(text: str) -> Path:
     return found
 
 
-def mirror(text: str) -> Path:
-    """A folder with the public data.
+def require_mirror(found: Path | None) -> None:
+    """Check the folder with the public data, where one is named.
 
     Raises:
         DataError: it is not there.
     """
-    found = path(text)
-    if not stat.S_ISDIR(_mode(found)):
+    if found is not None and not stat.S_ISDIR(_mode(found)):
         raise DataError(f"mirror {found}: no such folder", hint="check --mirror DIR")
-    return found
 
 
 def output(text: str) -> Path:
