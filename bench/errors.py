@@ -5,6 +5,9 @@ from __future__ import annotations
 import difflib
 from collections.abc import Iterable
 
+#: Characters of a name that are shown: more than any right one has.
+_LONGEST = 200
+
 
 def one_line(text: str) -> str:
     """A text as one line that a terminal can show: a file's name may hold anything."""
@@ -45,7 +48,9 @@ class MachineError(BenchError):
 def unknown(kind: str, name: str, valid: Iterable[str]) -> BenchError:
     """The error for a ``name`` (or a pattern) that does not exist, with the nearest valid ones."""
     names = sorted(valid)
+    name = name if len(name) <= _LONGEST else f"{name[:_LONGEST]}…"
     near = difflib.get_close_matches(name.strip("*?"), names, n=3, cutoff=0.4)
     listed = ", ".join(near or names[:12])
     label = "did you mean" if near else "valid are"
-    return BenchError(f"unknown {kind} {name!r}", hint=f"{label}: {listed}")
+    hint = f"{label}: {listed}" if names else "there is none here to choose from"
+    return BenchError(f"unknown {kind} {name!r}", hint=hint)

@@ -146,3 +146,26 @@ def test_no_bytes_end_in_anything_but_lines_and_faults(tmp_path_factory, lines):
     assert stored.lines[0].text == "x = 1"
     numbers = [line.number for line in stored.lines] + [fault.number for fault in stored.faults]
     assert len(numbers) <= path.read_bytes().count(b"\n") + 1
+
+
+@pytest.mark.parametrize(
+    ("line", "name"),
+    [
+        (b'{"id": "a", "id": "b", "code": "x"}', "id"),
+        (b'{"id": "a", "code": 1, "code": 2}', "code"),
+    ],
+)
+def test_a_name_that_stands_twice_is_a_fault(file, line, name):
+    stored = read(file(GOOD, line))
+    assert len(stored.lines) == 1
+    assert str(stored.faults[0]).endswith(
+        f"2: the name '{name}' stands twice in one object; left out"
+    )
+
+
+def test_a_hole_of_a_terabyte_is_not_read(tmp_path):
+    path = tmp_path / "generations.jsonl"
+    with path.open("wb") as content:
+        content.truncate(2**40)
+    with pytest.raises(DataError, match="a hole in the disk"):
+        read(path)

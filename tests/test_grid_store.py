@@ -253,3 +253,14 @@ def test_an_unwritable_folder_is_one_line(tmp_path: Path, monkeypatch: pytest.Mo
 )
 def test_which_errors_are_the_disks(error: BaseException, told: bool) -> None:
     assert (store.disk_error(error, Path("/run/x")) is not None) == told
+
+
+@pytest.mark.parametrize("name", ["x" * 255, "ü" * 127, "😀" * 63])
+def test_a_file_of_the_longest_name_is_written(tmp_path: Path, name: str) -> None:
+    store.write_atomic(tmp_path / name, b"whole")
+    assert [path.name for path in tmp_path.iterdir()] == [name]
+
+
+def test_a_path_that_becomes_too_long_is_one_line(tmp_path: Path) -> None:
+    with pytest.raises(DiskError, match="File name too long"), store.writing(tmp_path):
+        store.write_atomic(tmp_path / ("x" * 300), b"")

@@ -193,6 +193,62 @@ def test_a_study_that_extends_itself_is_told(tmp_path: Path) -> None:
         study.load(str(tmp_path / "a.toml"))
 
 
+def test_a_chain_of_studies_has_an_end(tmp_path: Path) -> None:
+    for number in range(2000):
+        (tmp_path / f"{number}.toml").write_text(f'extends = "{number + 1}.toml"\n')
+    with pytest.raises(BenchError, match=r"0\.toml: extends more than 16 files"):
+        study.load(str(tmp_path / "0.toml"))
+
+
+def test_an_option_is_checked_before_it_is_chosen(tmp_path: Path) -> None:
+    path = tmp_path / "mine.toml"
+    mixture = '{ method = "mt-qlora", size = "9b", tasks = ["generation", "summarization"] }'
+    option = f'options.more = {{ summary = "x", mixtures = [{mixture}] }}'
+    path.write_text(f'extends = "smoke"\n{option}\n')
+    with pytest.raises(BenchError, match="a mixture at the size '9b'"):
+        study.load(str(path))
+
+
+@pytest.mark.parametrize(
+    ("name", "right"),
+    [
+        *((name, True) for name in ("gpt2", "a/b", "Qwen/Qwen2.5-Coder-3B", "_a/b_c", "/models/x")),
+        *((name, False) for name in ("../x", "..", ".", "a/b/c", "a /b", "a/b@main", "-a/b")),
+        *((name, False) for name in ("a/b#c", "a/%2e%2e", "ａ/b", "~/x", "a\\\\b", "a/b-")),
+        *(
+            (name, False)
+            for name in ("https://huggingface.co/a/b", "/models/../x", "a/" + "b" * 96)
+        ),
+    ],
+)
+def test_a_repository_is_the_hubs_or_a_folder(tmp_path: Path, name: str, right: bool) -> None:
+    path = tmp_path / "mine.toml"
+    size = f'kind = "hub", name = "x", repository = "{name}", revision = "{"a" * 40}"'
+    path.write_text(f'extends = "smoke"\nsizes = [{{ {size} }}]\n')
+    if right:
+        assert study.load(str(path)).sizes[0].name == "x"
+    else:
+        with pytest.raises(BenchError, match=r"sizes\.0\.repository.*neither a repository"):
+            study.load(str(path))
+
+
+@pytest.mark.parametrize("name", ["reference", "Profiles"])
+def test_a_run_is_not_mixed_with_the_kits_own_folders(tmp_path: Path, name: str) -> None:
+    path = tmp_path / "mine.toml"
+    path.write_text(f'extends = "smoke"\nname = "{name}"\n')
+    with pytest.raises(BenchError, match="a folder of the kit's own among the results"):
+        study.load(str(path))
+
+
+def test_a_study_of_thousands_of_sizes_is_refused(tmp_path: Path) -> None:
+    path = tmp_path / "mine.toml"
+    hub = 'kind = "hub", repository = "a/b", revision = "' + "a" * 40 + '"'
+    sizes = ", ".join(f'{{ name = "x{number}", {hub} }}' for number in range(101))
+    path.write_text(f'extends = "smoke"\nsizes = [{sizes}]\n')
+    with pytest.raises(BenchError, match="at most 100"):
+        study.load(str(path))
+
+
 def test_an_unknown_option_names_the_valid() -> None:
     with pytest.raises(BenchError, match="unknown option 'rq4' — did you mean: rq3"):
         study.load("paper", ["rq4"])

@@ -15,7 +15,7 @@ from collections.abc import Sequence
 from rich.markup import escape
 
 from bench import places
-from bench.cli import plain, unforeseen
+from bench.cli import paths, plain, streams, unforeseen
 from bench.cli.console import err
 from bench.cli.options import parser as parser
 from bench.errors import BenchError
@@ -23,17 +23,27 @@ from bench.scoring import codereval
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    """Run one command; the exit code is 0 only when all of it succeeded."""
+    """Run one command; the exit code is 0 only when all of it succeeded, and was shown."""
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, io.TextIOWrapper):  # a terminal of ASCII or Latin-1 shows less
             plain.adapt(stream)
     words = list(sys.argv[1:] if argv is None else argv)
+    try:
+        with streams.kept():
+            return _main(words)
+    except BenchError as error:
+        return _tell(error)
+
+
+def _main(words: Sequence[str]) -> int:
+    """Run one command; whatever ends it is told."""
     options = argparse.Namespace()
     try:
         if not words:
             print(parser().format_help(), end="")
             return 0
         options = parser().read(words)
+        paths.require_mirror(getattr(options, "mirror", None))
         _prepare_environment(
             offline=getattr(options, "offline", False),
             environment=getattr(options, "codereval", None),
@@ -44,10 +54,9 @@ def main(argv: Sequence[str] | None = None) -> int:
     except KeyboardInterrupt:
         err.print("interrupted: what is done is kept; the same command continues")
         return 130
-    except BrokenPipeError:  # the reader of our output, for example `head`, has gone
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        return 141
-    except Exception as error:  # noqa: BLE001 - no path ends in a traceback
+    except Exception as error:  # no path ends in a traceback
+        if streams.failed():
+            raise  # what cannot be shown is told by its reason, after this
         if isinstance(error, ModuleNotFoundError) and (known := unforeseen.foreseen(error)):
             return _tell(known)
         return unforeseen.tell(error, getattr(options, "results", None))

@@ -5,6 +5,10 @@ from __future__ import annotations
 import argparse
 import math
 
+#: More than anybody has, or waits: beyond these is a slip of the hand.
+_MOST, _LONGEST = 10**6, 10**6
+_SHOWN = 40
+
 
 def hours(text: str) -> float:
     """A positive number of hours."""
@@ -18,8 +22,11 @@ def minutes(text: str) -> float:
 
 def positive(text: str) -> int:
     """A positive whole number."""
-    if not text.isdecimal() or int(text) < 1:
-        raise argparse.ArgumentTypeError(f"{text!r} is not a positive number")
+    plain = text.isascii() and text.isdecimal() and len(text) <= len(str(_MOST))
+    if not plain or not 1 <= int(text) <= _MOST:
+        raise argparse.ArgumentTypeError(
+            f"{text[:_SHOWN]!r} is not a positive number of at most {_MOST:,}"
+        )
     return int(text)
 
 
@@ -28,6 +35,8 @@ def _amount(text: str, unit: str) -> float:
         amount = float(text)
     except ValueError:
         amount = math.nan
-    if not 0 < amount < math.inf:
-        raise argparse.ArgumentTypeError(f"{text!r} is not a positive number of {unit}")
+    if not text.isascii() or not 0 < amount <= _LONGEST:
+        raise argparse.ArgumentTypeError(
+            f"{text[:_SHOWN]!r} is not a positive number of {unit} of at most {_LONGEST:,}"
+        )
     return amount

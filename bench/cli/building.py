@@ -9,6 +9,7 @@ from pathlib import Path
 from rich.table import Table
 
 from bench import places
+from bench.cli import paths
 from bench.cli.console import err, out
 from bench.cli.livefetch import size
 from bench.containers import engine as engines
@@ -60,7 +61,7 @@ def declare_sources(parser: argparse._ActionsContainer) -> None:
     parser.add_argument(
         "--wheels",
         action="append",
-        type=Path,
+        type=paths.path,
         default=[],
         metavar="DIR",
         help="take wheels, Debian packages and tools from there before any download, from "

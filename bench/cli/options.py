@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import argparse
-from pathlib import Path
 
 import bench
 from bench import places
@@ -13,6 +12,7 @@ from bench.cli import (
     building,
     comparing,
     executors,
+    paths,
     profiling,
     study,
     tools,
@@ -74,12 +74,14 @@ def _of_a_study() -> argparse.ArgumentParser:
     )
     common.add_argument(
         "--results",
-        type=Path,
+        type=paths.folder,
         default=places.reports(),
         metavar="DIR",
         help="where runs are kept (default: reports/)",
     )
-    common.add_argument("--mirror", type=Path, metavar="DIR", help="folder with the public data")
+    common.add_argument(
+        "--mirror", type=paths.path, metavar="DIR", help="folder with the public data"
+    )
     common.add_argument(
         "--executor",
         choices=executors.NAMES,
@@ -147,7 +149,7 @@ def _declare_study(commands: argparse._SubParsersAction[argparse.ArgumentParser]
     report.add_argument(
         "--readme",
         nargs="?",
-        type=Path,
+        type=paths.path,
         const=places.ROOT / "README.md",
         metavar="FILE",
         help="put an excerpt between the markers of a document (default: the kit's README)",
@@ -205,7 +207,7 @@ def _of_an_earlier_run() -> argparse.ArgumentParser:
     earlier.add_argument(
         "--from",
         dest="earlier",
-        type=Path,
+        type=paths.path,
         metavar="PATH",
         help="an earlier run's folder, or an archive of one, whose stages are taken over first",
     )
@@ -223,7 +225,9 @@ def _declare_selfcheck(commands: argparse._SubParsersAction[argparse.ArgumentPar
         "selfcheck", help="execute the suites' reference solutions in the sandbox"
     )
     selfcheck.add_argument("--suite", action="append", default=[], help="only these (repeatable)")
-    selfcheck.add_argument("--mirror", type=Path, metavar="DIR", help="folder with public data")
+    selfcheck.add_argument(
+        "--mirror", type=paths.path, metavar="DIR", help="folder with public data"
+    )
     selfcheck.add_argument("--codereval", metavar="IMAGE|DIR", help=CODEREVAL_HELP)
     selfcheck.set_defaults(command=tools.selfcheck)
 
@@ -232,8 +236,10 @@ def _declare_claims(commands: argparse._SubParsersAction[argparse.ArgumentParser
     """The options of ``claims``."""
     told = "decide the paper's claims on its published values"
     claims = commands.add_parser("claims", help=told)
-    claims.add_argument("--mirror", type=Path, metavar="DIR", help="folder with public data")
-    claims.add_argument("--json", type=Path, metavar="OUT", help="also write the evidence there")
+    claims.add_argument("--mirror", type=paths.path, metavar="DIR", help="folder with public data")
+    claims.add_argument(
+        "--json", type=paths.output, metavar="OUT", help="also write the evidence there"
+    )
     claims.set_defaults(command=tools.claims)
 
 
@@ -242,21 +248,23 @@ def _declare_verify(commands: argparse._SubParsersAction[argparse.ArgumentParser
     told = "hash a stored run again: files, keys, code, data, images"
     verify = commands.add_parser("verify", help=told)
     verify.add_argument(
-        "run", type=Path, metavar="RUN", help="folder of a run, or the name of a study's"
+        "run", type=paths.path, metavar="RUN", help="folder of a run, or the name of a study's"
     )
     verify.add_argument("--study", help="the study to compare with (default: the one it names)")
     verify.add_argument("--with", dest="options", action="append", default=[], metavar="OPTION")
     verify.add_argument(
         "--results",
-        type=Path,
+        type=paths.folder,
         default=places.reports(),
         metavar="DIR",
         help="where runs are kept (default: reports/)",
     )
-    verify.add_argument("--mirror", type=Path, metavar="DIR", help="folder with the public data")
+    verify.add_argument(
+        "--mirror", type=paths.path, metavar="DIR", help="folder with the public data"
+    )
     verify.add_argument(
         "--like",
-        type=Path,
+        type=paths.path,
         metavar="RUN2",
         help="compare with another run instead: are weights, answers and values the same?",
     )
@@ -273,7 +281,7 @@ def _declare_score(commands: argparse._SubParsersAction[argparse.ArgumentParser]
     file = score.add_argument_group("a file instead of a run")
     file.add_argument(
         "--generations",
-        type=Path,
+        type=paths.path,
         metavar="FILE",
         help="JSON Lines, each with an id and what was written: code, output or summary, "
         "or text: all that a model said, to be cut to its answer",
@@ -285,9 +293,14 @@ def _declare_score(commands: argparse._SubParsersAction[argparse.ArgumentParser]
         choices=["published", "corrected"],
         help="published repeats the study's scripts (default: corrected)",
     )
-    file.add_argument("--csv", type=Path, metavar="OUT", help="the table to write, a row per id")
     file.add_argument(
-        "--references", type=Path, metavar="FILE", help="JSON Lines, each with id and reference"
+        "--csv", type=paths.output, metavar="OUT", help="the table to write, a row per id"
+    )
+    file.add_argument(
+        "--references",
+        type=paths.path,
+        metavar="FILE",
+        help="JSON Lines, each with id and reference",
     )
     file.add_argument(
         "--suite", help="whose problems the lines answer, where they do not say or are of several"
@@ -296,7 +309,10 @@ def _declare_score(commands: argparse._SubParsersAction[argparse.ArgumentParser]
         "--extract", action="store_true", help="cut what is stored as code to its answer, too"
     )
     file.add_argument(
-        "--answers", type=Path, metavar="OUT", help="JSON Lines: each answer, and what was cut"
+        "--answers",
+        type=paths.output,
+        metavar="OUT",
+        help="JSON Lines: each answer, and what was cut",
     )
     file.add_argument(
         "--metric",
@@ -339,7 +355,9 @@ def _declare_fetch(commands: argparse._SubParsersAction[argparse.ArgumentParser]
         action="store_true",
         help="also what scoring uses without containers: .NET with Roslyn, and PMD if asked for",
     )
-    fetch.add_argument("--data", type=Path, metavar="DIR", help="where to (default: .cache/data)")
+    fetch.add_argument(
+        "--data", type=paths.folder, metavar="DIR", help="where to (default: .cache/data)"
+    )
     fetch.add_argument("--list", action="store_true", help="show sources, licences and citations")
     fetch.add_argument("--offline", action="store_true", help="only say what is not here")
     fetch.set_defaults(command=tools.fetch)
@@ -352,18 +370,22 @@ def _declare_reanalyse(commands: argparse._SubParsersAction[argparse.ArgumentPar
     )
     redo.add_argument(
         "--mirror",
-        type=Path,
+        type=paths.path,
         metavar="DIR",
         help="folder with the public data, or a clone of the replication package",
     )
     redo.add_argument(
         "--outputs",
-        type=Path,
+        type=paths.path,
         metavar="DIR",
         help="the published outputs, for example translation/cs_java/3b_st-qlora/outputs.jsonl",
     )
-    redo.add_argument("--json", type=Path, metavar="OUT", help="also write rows and audits there")
-    redo.add_argument("--markdown", type=Path, metavar="OUT", help="also write the report there")
+    redo.add_argument(
+        "--json", type=paths.output, metavar="OUT", help="also write rows and audits there"
+    )
+    redo.add_argument(
+        "--markdown", type=paths.output, metavar="OUT", help="also write the report there"
+    )
     redo.add_argument(
         "--write-reference",
         action="store_true",

@@ -35,6 +35,8 @@ _OF_A_RUN = {
     "jobs": "--jobs",
     "stage_hours": "--stage-hours",
     "full": "--full",
+    "anyway": "--anyway",
+    "executor": "--executor",
 }
 _DOING = {GENERATE: "generated"}
 

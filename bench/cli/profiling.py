@@ -5,13 +5,12 @@ from __future__ import annotations
 import argparse
 import datetime
 from collections.abc import Mapping
-from pathlib import Path
 from typing import Any
 
 from rich.table import Table
 
 from bench import places
-from bench.cli import amounts
+from bench.cli import amounts, paths
 from bench.cli.choice import choose
 from bench.cli.console import err, out
 from bench.costs import Shape
@@ -47,7 +46,7 @@ def declare(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> No
         help="only items whose label holds these words, for example 'train 3b' (repeatable)",
     )
     one.add_argument("--list", action="store_true", help="the items, in their order; nothing else")
-    one.add_argument("--out", type=Path, metavar="FILE", help="default: reports/profiles/…")
+    one.add_argument("--out", type=paths.output, metavar="FILE", help="default: reports/profiles/…")
     one.add_argument(
         "--cpu", action="store_true", help="on the CPU, with depth cut, whatever is here"
     )

@@ -13,6 +13,7 @@ from bench.cli.console import err, out
 from bench.data import problems
 from bench.data.sources import data_folder
 from bench.data.suites import SUITES
+from bench.errors import BenchError
 from bench.grid import study as study_module
 from bench.grid.study import Suite
 from bench.records import TASKS
@@ -25,6 +26,7 @@ def selfcheck(options: argparse.Namespace) -> int:
     names = options.suite or ["embedded", *(SUITES if options.mirror else ())]
     failed = 0
     for name in names:
+        problems.check_name(name)
         found = problems.suite_problems(Suite(name=name), TASKS, options.mirror)
         executable = [problem for problem in found if problem.check is not None]
         if not executable:
@@ -52,6 +54,9 @@ def score(options: argparse.Namespace) -> int:
     )
     stored.check_output(request, options.csv)
     if options.answers is not None:
+        if options.answers.absolute() == options.csv.absolute():
+            told = f"{options.csv}: named as --csv and as --answers"
+            raise BenchError(told, hint="name another file: --answers OUT.jsonl")
         stored.check_output(request, options.answers, "--answers OUT.jsonl")
     scored = stored.measure(request)
     sheet.write(scored.sheet, options.csv)

@@ -59,7 +59,7 @@ def _keep(error: Exception, results: Path | None) -> Path | None:
     when = datetime.datetime.now(datetime.UTC).strftime("%Y%m%dT%H%M%SZ")
     text = f"bench {' '.join(sys.argv[1:])}\n\n{''.join(traceback.format_exception(error))}"
     for folder in (results, Path(tempfile.gettempdir())):
-        if folder is None or not folder.is_dir():
+        if folder is None or not os.path.isdir(folder):  # noqa: PTH112 - of any name
             continue
         path = folder / f"bench-error-{when}-{os.getpid()}.txt"
         try:

@@ -32,6 +32,8 @@ MOST_BYTES, MOST_STRUCTURED_BYTES = 2**31, 2**28
 _RATIO, _ALWAYS_BYTES, _PART_BYTES = 200, 2**26, 2**20
 #: No file of ours, and none that we know, is nested as deeply.
 _MOST_DEEP = 100
+#: No file system packs what we write as tightly.
+_LARGE_BYTES, _PACKED = 2**28, 1000
 _UTF_16 = (b"\xff\xfe", b"\xfe\xff")
 _KINDS = {
     stat.S_ISDIR: "a folder",
@@ -58,10 +60,19 @@ def opened(path: Path) -> IO[bytes]:
         if not stat.S_ISREG(mode):
             kind = next((told for is_one, told in _KINDS.items() if is_one(mode)), "no file")
             raise OSError(errno.EINVAL, f"{kind}, not a file", str(path))
+        if is_hole(os.fstat(descriptor)):
+            raise OSError(
+                errno.EINVAL, "a hole in the disk, not a file that was written", str(path)
+            )
         return os.fdopen(descriptor, "rb")
     except BaseException:
         os.close(descriptor)
         raise
+
+
+def is_hole(status: os.stat_result) -> bool:
+    """Whether next to nothing of a large file is on the disk: to read it would take hours."""
+    return status.st_size > _LARGE_BYTES and status.st_blocks * 512 * _PACKED < status.st_size
 
 
 def exists(path: Path) -> bool:
@@ -171,12 +182,21 @@ def parse_json(content: bytes | str, where: str, *, hint: str = FETCH_AGAIN) -> 
     return value
 
 
-def _once(pairs: Sequence[tuple[str, Any]]) -> dict[str, Any]:
+class Twice(ValueError):
+    """A name that stands twice in one object: nobody knows which value is meant."""
+
+
+def once(pairs: Sequence[tuple[str, Any]]) -> dict[str, Any]:
+    """An object in which no name stands twice, as ``json`` builds one from ``pairs``.
+
+    Raises:
+        Twice: one does.
+    """
     found = dict(pairs)
     if len(found) != len(pairs):
         names = [name for name, _ in pairs]
         twice = next(name for name in names if names.count(name) > 1)
-        raise ValueError(f"the name {twice[:40]!r} stands twice in one object")
+        raise Twice(f"the name {twice[:40]!r} stands twice in one object")
     return found
 
 
@@ -202,7 +222,7 @@ def _check_depth(value: Any) -> None:
         ]
 
 
-_DECODER = json.JSONDecoder(object_pairs_hook=_once, parse_float=_finite, parse_constant=_refuse)
+_DECODER = json.JSONDecoder(object_pairs_hook=once, parse_float=_finite, parse_constant=_refuse)
 
 
 def read_json(

@@ -13,7 +13,7 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import IO, Any
 
-from bench.data.readers import opened
+from bench.data.readers import Twice, once, opened
 from bench.errors import DataError
 
 #: Fields that hold what was written, the first one that a line has: as code, as the answers
@@ -141,7 +141,9 @@ def _line(
         broken = f"not UTF-8 at byte {error.start} of the line"
         text = content.decode(errors="surrogateescape")  # its id may well be readable
     try:
-        record = json.loads(text)
+        record = json.loads(text, object_pairs_hook=once)
+    except Twice as error:
+        return None, broken or str(error)
     except (ValueError, RecursionError) as error:
         why = error.msg if isinstance(error, json.JSONDecodeError) else "nested or long beyond use"
         return None, broken or f"not valid JSON: {why}"

@@ -42,6 +42,12 @@ _LONGEST_NAME, _LONGEST_LINE = 64, 1000
 _PLAIN = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]*")
 #: Ends of names that the kit gives to folders of unfinished stages.
 _RESERVED = ".partial"
+#: What lies beside the runs of studies: a run of that name would be mixed with it.
+_BESIDE_RUNS = ("profiles", "reference")
+#: As the hub has them, of an owner or without; no two dots or dashes in a row.
+_HUB_PART = r"[A-Za-z0-9_]+(?:[.-][A-Za-z0-9_]+)*"
+_HUB_NAME = re.compile(rf"{_HUB_PART}(?:/{_HUB_PART})?")
+_LONGEST_HUB_NAME = 96
 
 
 def _plain_name(name: str) -> str:
@@ -55,6 +61,21 @@ def _plain_name(name: str) -> str:
         f"a letter or digit first, not {_RESERVED!r} last"
         + (f"; {plain!r} is one" if plain else "")
     )
+
+
+def _study_name(name: str) -> str:
+    """A name of a run's folder, among those that the kit has beside them."""
+    if name.casefold() in _BESIDE_RUNS:
+        raise ValueError("a folder of the kit's own among the results; take another name")
+    return name
+
+
+def _repository(name: str) -> str:
+    """A model of the hub, or the whole path of a folder that holds one."""
+    hub = _HUB_NAME.fullmatch(name) and len(name) <= _LONGEST_HUB_NAME
+    if hub or (name.startswith("/") and ".." not in name.split("/")):
+        return name
+    raise ValueError("neither a repository of the hub (owner/name) nor a folder's whole path")
 
 
 def _line(text: str) -> str:
@@ -78,9 +99,14 @@ def _distinct(values: Sequence[Any]) -> Sequence[Any]:
 
 
 PlainName = Annotated[str, pydantic.AfterValidator(_plain_name)]
+StudyName = Annotated[PlainName, pydantic.AfterValidator(_study_name)]
 Line = Annotated[str, pydantic.AfterValidator(_line)]
+Repository = Annotated[Line, pydantic.AfterValidator(_repository)]
 Distinct = pydantic.AfterValidator(_distinct)
 NotEmpty = pydantic.Field(min_length=1)
+#: So many sizes, suites and mixtures a study may have: beyond it a plan would take hours.
+Some = pydantic.Field(min_length=1, max_length=100)
+AtMost = pydantic.Field(max_length=100)
 
 
 def typed(cls: type[pydantic.BaseModel], table: Any) -> Any:

@@ -34,8 +34,6 @@ AGAIN = "delete {folder} and give the run's command again: that stage alone is m
 SEAL = "sha256"
 #: How many hexadecimal digits of its digest name a provenance.
 PROVENANCE_DIGITS = 12
-#: No file system packs what we write as tightly.
-_LARGE_BYTES, _RATIO = 2**30, 1000
 #: What desktops leave in the folders that they show; nothing reads it.
 _LITTER = (".DS_Store", "Thumbs.db", "desktop.ini", "._")
 
@@ -70,19 +68,13 @@ def _amiss(folder: Path, name: str, sha256: str | None) -> str | None:
         return "is missing"
     if not Path(os.path.realpath(path)).is_relative_to(os.path.realpath(folder)):
         return "lies outside the stage's folder"
-    if _is_hole(path):
+    if readers.is_hole(path.stat()):
         return "is a hole in the disk, not a file that was written"
     try:
         same = sha256_of(path) == sha256
     except OSError as error:
         return f"cannot be read ({error.strerror})"
     return None if same else "its SHA-256 is not the recorded one"
-
-
-def _is_hole(path: Path) -> bool:
-    """Whether next to nothing of a large file is on the disk: to hash it would take hours."""
-    status = path.stat()
-    return status.st_size > _LARGE_BYTES and status.st_blocks * 512 * _RATIO < status.st_size
 
 
 def is_litter(name: str) -> bool:

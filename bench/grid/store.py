@@ -15,6 +15,7 @@ import hashlib
 import itertools
 import json
 import os
+import secrets
 import shutil
 import time
 from collections.abc import Iterator
@@ -43,7 +44,11 @@ _KEY = "key.txt"
 #: Of a record, the SHA-256 of the rest of it.
 _SELF = "sha256"
 _LOCK = ".lock"
+#: So many characters of a name, of four bytes at most, leave room for what is put around them.
+_NAME_PART = 60
 _LOCK_WAIT_S = 5.0
+_FORBIDDEN = {errno.EACCES, errno.EPERM, errno.EROFS, errno.ENOTDIR, errno.EISDIR, errno.EEXIST}
+_FORBIDDEN |= {errno.ENAMETOOLONG, errno.ELOOP}
 
 _ADAPTER = pydantic.TypeAdapter(StageRecord)
 
@@ -81,7 +86,7 @@ def disk_error(error: BaseException, path: Path) -> DiskError | None:
             hint="free some there and give the same command again; what is done is kept",
         )
     near = where.is_relative_to(path) or path.is_relative_to(where)
-    if near and number in (errno.EACCES, errno.EPERM, errno.EROFS, errno.ENOTDIR, errno.EEXIST):
+    if near and number in _FORBIDDEN:
         return DiskError(
             f"cannot write {where}: {os.strerror(number or 0)}",
             hint="make it writable, or name another folder for the results",
@@ -107,9 +112,10 @@ def writing(path: Path) -> Iterator[None]:
 
 def write_atomic(path: Path, content: bytes) -> None:
     """Write a file that is either whole or not there: temporary file, sync, rename."""
-    temporary = path.with_name(f".{path.name}.{os.getpid()}")
+    # Of a long name the end alone, so that it does not become too long for a file.
+    temporary = path.with_name(f".{path.name[-_NAME_PART:]}.{secrets.token_hex(4)}")
     try:
-        with temporary.open("wb") as file:
+        with temporary.open("xb") as file:  # never through a link that lies there
             file.write(content)
             file.flush()
             os.fsync(file.fileno())

@@ -65,7 +65,7 @@ class HubBase(_Table):
 
     kind: Literal["hub"]
     name: PlainName
-    repository: Line
+    repository: checks.Repository
     revision: Annotated[str, pydantic.Field(pattern=r"^[0-9a-f]{40}$")]
 
 
@@ -314,23 +314,23 @@ class Study(_Table):
     """A grid with everything that decides it."""
 
     schema_: Literal[1] = pydantic.Field(alias="schema")
-    name: PlainName
+    name: checks.StudyName
     summary: Line
     seed: checks.Seed = 42
     prompts: Line = "kit"
-    sizes: Annotated[tuple[Base, ...], NotEmpty]
+    sizes: Annotated[tuple[Base, ...], checks.Some]
     methods: Annotated[
         tuple[Literal["st-qlora", "mt-qlora", "mt-fft"], ...], NotEmpty, Distinct
     ] = METHODS  # type: ignore[assignment]
     tasks: Annotated[tuple[Task, ...], NotEmpty, Distinct] = TASKS  # type: ignore[assignment]
-    mixtures: tuple[Mixture, ...] = ()
+    mixtures: Annotated[tuple[Mixture, ...], checks.AtMost] = ()
     measuring: Measuring | None = None
     options: dict[PlainName, Option] = {}
     #: The options that are part of this study: its file's own, and those of ``load``.
     with_: tuple[str, ...] = pydantic.Field(default=(), alias="with")
     data: TrainingData
     #: The first suite that has a track is that track's principal one in the reports.
-    suites: Annotated[tuple[Suite, ...], NotEmpty]
+    suites: Annotated[tuple[Suite, ...], checks.Some]
     training: Training
     decoding: Decoding
     scoring: Scoring = Scoring()
@@ -403,6 +403,8 @@ def load(name: str, options: Sequence[str] = ()) -> Study:
     table = tables.read(path)
     try:
         Study.model_validate(table)  # before its options are taken apart
+        for option in table.get("options", ()):  # one that is not chosen now is wrong later
+            Study.model_validate(tables.with_options(table, [option]))
         return Study.model_validate(tables.with_options(table, options))
     except pydantic.ValidationError as error:
         raise BenchError(

@@ -24,6 +24,8 @@ _NOT_STUDIES = ("claims",)
 Table = dict[str, Any]
 _UTF_16 = (codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)
 _LARGEST_BYTES = 1 << 20
+#: A study, what it extends, what that extends ...
+_MOST_FILES = 16
 
 
 def available() -> list[str]:
@@ -70,6 +72,9 @@ def read(path: Path, seen: tuple[Path, ...] = ()) -> Table:
     """
     if path.resolve() in seen:
         raise BenchError(f"{path}: extends itself", hint="name another study in `extends`")
+    if len(seen) >= _MOST_FILES:
+        told = f"{seen[0]}: extends more than {_MOST_FILES} files, one through the other"
+        raise BenchError(told, hint="let it extend a study directly")
     table = _parsed(path)
     parent = table.pop("extends", None)
     if parent is None:

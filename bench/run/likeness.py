@@ -69,7 +69,8 @@ def _stages(run: Path, name: str = "*") -> Iterator[tuple[str, Path, Mapping[str
             any_ = True
             yield path.relative_to(run).as_posix(), path, record.files
     if not any_:
-        raise DataError(f"{run}: no finished stage {name}", hint="name the folder of a run")
+        what = "no finished stage" if name == "*" else f"no finished {name}"
+        raise DataError(f"{run}: {what}", hint="name the folder of a run")
 
 
 def _weights(run: Path) -> Iterator[tuple[str, str]]:

@@ -191,6 +191,8 @@ def _cached(repository: Repository, locked: Locked | None) -> Path | None:
         from huggingface_hub import try_to_load_from_cache
     except ImportError:
         return None
+    if repository.name.startswith("/"):  # a folder of a machine, and not of this one
+        return None
     found = try_to_load_from_cache(repository.name, "config.json", revision=repository.revision)
     if not isinstance(found, str):
         return None

@@ -7,6 +7,7 @@ import json
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
 
+from bench.grid.store import write_atomic, writing
 from bench.records import Generation, Sample
 from bench.scoring.answers import Answer, extract
 
@@ -21,19 +22,25 @@ class Answered:
     cut: tuple[tuple[str, ...], ...]
 
     def write(self, path: Path) -> None:
-        """Keep the answers, one a line as ``score`` reads them, with what was cut beside each."""
-        with path.open("w", encoding="utf-8", errors="surrogatepass") as file:
-            for one, cut in zip(self.generations, self.cut, strict=True):
-                content = {
-                    "id": one.id,
-                    "suite": one.suite,
-                    "task": one.task,
-                    "language": one.language,
-                    "finish_reason": one.finish_reason,
-                    "output": one.output,
-                    "cut": cut,
-                }
-                file.write(f"{json.dumps(content)}\n")
+        """Keep the answers, one a line as ``score`` reads them, with what was cut beside each.
+
+        Raises:
+            DiskError: they cannot be written.
+        """
+        lines = []
+        for one, cut in zip(self.generations, self.cut, strict=True):
+            content = {
+                "id": one.id,
+                "suite": one.suite,
+                "task": one.task,
+                "language": one.language,
+                "finish_reason": one.finish_reason,
+                "output": one.output,
+                "cut": cut,
+            }
+            lines.append(f"{json.dumps(content)}\n")
+        with writing(path):
+            write_atomic(path, "".join(lines).encode())
 
 
 def answered(
