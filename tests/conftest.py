@@ -24,7 +24,7 @@ def pytest_addoption(parser: pytest.Parser) -> None:
     parser.addoption("--mirror", type=Path, help="folder with the public sources, as fetched")
     parser.addoption("--slow", action="store_true", help="also run tests that take minutes")
     parser.addoption("--true-shapes", action="store_true", help="also run the paper's own shapes")
-    parser.addoption("--kills", type=int, default=5, help="how many a run has to survive")
+    parser.addoption("--kills", type=int, default=3, help="how many a run has to survive")
     parser.addoption("--gpu", action="store_true", help="run the tests that need a CUDA GPU")
 
 

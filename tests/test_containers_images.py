@@ -8,7 +8,7 @@ import subprocess
 
 import pytest
 
-from bench.containers import debian, engine, images, wheels
+from bench.containers import debian, images, wheels
 from bench.containers.images import Wanted
 from bench.data.sources import ROOT
 from bench.errors import BenchError, MachineError
@@ -218,29 +218,6 @@ def test_scoring_sees_the_kits_sources_that_it_compiles(tree, tmp_path, monkeypa
         assert (below / file).is_file()
     assert list((below / "bench/scoring/sandbox/inside/csharp").glob("*.cs"))
     assert not (below / "bench/train").exists()
-
-
-@pytest.mark.slow
-def test_two_builds_of_the_base_are_one_image(tmp_path, monkeypatch):
-    """Bit by bit, from the same packages: under another umask, in another folder."""
-    try:
-        podman = engine.find("podman")
-        monkeypatch.setenv("BENCH_CACHE", str(tmp_path / "one"))
-        images.fetch(["base"], CPU)
-    except MachineError as error:
-        pytest.skip(str(error))
-    tags = ["localhost/bench-test-base:one", "localhost/bench-test-base:two"]
-    try:
-        first = images.build(podman, "base", CPU, tag=tags[0])
-        before = images.os.umask(0o077)
-        try:
-            second = images.build(podman, "base", CPU, tag=tags[1])
-        finally:
-            images.os.umask(before)
-        assert first.id == second.id
-        assert first.bytes < 120_000_000
-    finally:
-        podman.call("image", "rm", "--force", *tags, check=False)
 
 
 def test_the_modules_agree_on_what_is_read():

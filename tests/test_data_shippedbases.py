@@ -88,6 +88,8 @@ def test_a_damaged_base_is_one_line(kept, tmp_path, damage):
 def test_the_key_of_a_base_holds_the_files_that_come_with_the_kit(kept):
     whole = SMOKE.model_copy(update={"sizes": (BASE,)})
     told = keys.decides(whole, "base", size="nano", method=None, tasks=())
-    assert told["shipped"] == json.loads((kept / "recipe.json").read_text())["files"]
+    files = json.loads((kept / "recipe.json").read_text())["files"]
+    assert told["shipped"] == keys.digest(files)
+    assert told["taught"] == shippedbases.fingerprint(BASE, SMOKE.seed)
     changed = whole.model_copy(update={"seed": 1})
-    assert "shipped" not in keys.decides(changed, "base", size="nano", method=None, tasks=())
+    assert keys.decides(changed, "base", size="nano", method=None, tasks=())["shipped"] is None

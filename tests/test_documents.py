@@ -41,6 +41,10 @@ INSTEAD = {
     f"{NOX} -s reproduce -- --study mini --mirror DIR": (
         f"{NOX} -s plan -- --study mini --mirror DIR"
     ),
+    # tests/test_scoring_execution.py runs the references of every suite, tests/test_run_stages.py
+    # scores all of a run again.
+    f"{NOX} -s selfcheck -- --mirror DIR": f"{NOX} -s selfcheck -- --suite humaneval --mirror DIR",
+    f"{NOX} -s score -- --study smoke": f"{NOX} -s score -- --study smoke --cells mt-qlora-0.5m",
     # tests/test_studies_rehearsal.py runs it whole and looks at what it gives.
     f"{NOX} -s reproduce -- --study rehearsal --mirror DIR": (
         f"{NOX} -s plan -- --study rehearsal --mirror DIR"

@@ -152,7 +152,16 @@ class _Scan:
         return None
 
     def _ends(self, place: int) -> Iterator[int]:
-        """First where the head ends that begins at a place, then where the item may end."""
+        """First where the head ends that begins at a place, then where the item may end.
+
+        Last where a value is set behind a brace: a property's, or what prose begins with.
+        """
+        set_behind: list[int] = []
+        yield from self._closed(place, set_behind)
+        yield from set_behind
+
+    def _closed(self, place: int, set_behind: list[int]) -> Iterator[int]:
+        """The ends that a place has but for those ``set_behind``, which are noted there."""
         depth, headed, left = 0, False, _ENDS
         for token in self._from(place):
             word = token.group()
@@ -169,7 +178,10 @@ class _Scan:
                     return
             elif word.lstrip().startswith(("```", "~~~")):
                 return
-            if depth == 0 and word in ("}", ";") and not _SET.match(self.text, token.end()):
+            if depth == 0 and word in ("}", ";"):
+                if headed and _SET.match(self.text, token.end()):
+                    set_behind.append(token.end())
+                    continue
                 if not headed:
                     headed = True
                     yield token.end()
