@@ -13,7 +13,6 @@ import sys
 from collections.abc import Iterator
 from typing import Any, TextIO, cast
 
-from bench.cli.console import err, out
 from bench.errors import MachineError
 
 #: The exit code of a command whose reader has gone, as a shell tells SIGPIPE.
@@ -76,9 +75,6 @@ def kept() -> Iterator[None]:
         sys.stdout, sys.stderr = before
         error = next((one.error for one in streams if one.error), None)
         if error is not None:
-            for console in (out, err):  # what could not be shown is not shown later either
-                with console.capture():
-                    pass
             _give_up(streams)
             _raise(error)
 
