@@ -19,6 +19,9 @@ settings.load_profile("bench")
 
 ROOT = Path(__file__).parent.parent
 
+#: Modules with single steps of minutes. First, so that no worker is left with one at the end.
+LONGEST = ("test_studies_rehearsal.py", "test_documents.py", "test_run_kills.py")
+
 
 def pytest_addoption(parser: pytest.Parser) -> None:
     parser.addoption("--mirror", type=Path, help="folder with the public sources, as fetched")
@@ -29,6 +32,7 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    items.sort(key=lambda item: item.path.name not in LONGEST)
     if not config.getoption("--gpu"):
         for item in items:
             if "gpu" in item.keywords:
