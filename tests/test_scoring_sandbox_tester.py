@@ -44,12 +44,13 @@ def test_only_the_tester_can_open_its_socket_and_nothing_is_left():
 
 def test_a_sample_cannot_open_the_socket_of_the_tester():
     output = """
-import os, socket
+import os, socket, stat
 def f(x):
     for top, folders, files in os.walk("/tmp"):
-        for name in files:
-            socket.socket(socket.AF_UNIX).connect(os.path.join(top, name))
-            return 4
+        for path in (os.path.join(top, name) for name in files):
+            if stat.S_ISSOCK(os.lstat(path).st_mode):
+                socket.socket(socket.AF_UNIX).connect(path)
+                return 4
     return 0
 """
     with python.tester(find_jail()) as running:
