@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import bisect
 import re
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 
 import tree_sitter
 
@@ -104,6 +104,7 @@ class _Scan:
         self.restarts = _RESTARTS
         self.tokens = list(_TOKEN[language].finditer(text))
         self.places = [token.start() for token in self.tokens]
+        self.unclosed = _unclosed(self.tokens)
 
     def items(self) -> Iterator[Item]:
         number, starts = 0, self.lines.starts
@@ -168,6 +169,8 @@ class _Scan:
             if not headed and token.start() - place > _LONGEST_START:
                 return
             if word in _OPENS:
+                if depth == 0 and token.start() in self.unclosed:
+                    return
                 if word == "{" and depth == 0 and not headed:
                     headed = True
                     yield token.end()
@@ -198,6 +201,7 @@ class _Scan:
             self.restarts -= 1
             self.tokens[index:] = list(_TOKEN[self.language].finditer(self.text, place))
             self.places[index:] = [token.start() for token in self.tokens[index:]]
+            self.unclosed = _unclosed(self.tokens)
         for number in range(index, len(self.tokens)):
             yield self.tokens[number]
 
@@ -250,6 +254,17 @@ class _Scan:
             foreign=self.lines.language not in ("", self.language),
             key=_key(part),
         )
+
+
+def _unclosed(tokens: Iterable[re.Match[str]]) -> frozenset[int]:
+    """Where the brackets open that nothing closes: no item begins before one and ends behind it."""
+    opened: list[int] = []
+    for token in tokens:
+        if token.group() in _OPENS:
+            opened.append(token.start())
+        elif token.group() in _CLOSES and opened:
+            opened.pop()
+    return frozenset(opened)
 
 
 def _written(part: Part) -> Iterator[str]:
