@@ -177,37 +177,3 @@ def test_memory_is_asked_for_now_and_then_and_unknown_of_what_is_gone(monkeypatc
     now[0] = 60.0
     assert (memory.now_bytes(), memory.peak_bytes) == (5, 5)
     assert livememory._share_bytes(os.getpid()) == 5
-
-
-def left(*hours, basis="recorded", jobs=1):
-    found = [
-        StageEstimate(str(i), None, "2m", "train", False, Figure(h, basis), NOTHING, NOTHING, 0)
-        for i, h in enumerate(hours)
-    ]
-    return TimeLeft(found, {}, gpus=0, jobs=jobs)
-
-
-def test_the_time_left_is_that_of_a_schedule():
-    assert left(1.0, 1.0).told() == "about 2.0 h left (recorded)"
-    assert left(1.0, 1.0, jobs=2).told() == "about 60 min left (recorded)"
-    assert left(0.25, basis="scaled from mini").told() == "about 15 min left (scaled)"
-    assert left(0.01).told() == "less than a minute left (recorded)"
-    assert left().told() == "nothing is left"
-
-
-def test_what_nobody_knows_is_said():
-    assert left(None, basis="no run has recorded the like").told() == (
-        "time left not known: no run has recorded the like"
-    )
-    assert left(0.5, None).told() == "at least 30 min left (recorded)"
-    assert left(0.001, None).told() == "time left not known"
-
-
-def test_what_is_done_and_how_slow_it_was_counts():
-    time_left = left(1.0, 1.0)
-    time_left.progress("1", 0.5)
-    assert time_left.told() == "about 90 min left (recorded)"
-    time_left.ended("0", dataclasses.replace(DONE, wall_s=7200.0))
-    assert time_left.told() == "about 60 min left (recorded)"  # twice as slow
-    time_left.ended("1", bare_record("k", "train", Outcome.FAILED, "why"))
-    assert time_left.told() == "nothing is left"
