@@ -32,9 +32,7 @@ def tree(tmp_path, monkeypatch):
     monkeypatch.setattr(images, "LOCKS", root / "containers" / "locks")
     monkeypatch.setattr(packages, "PINS", root / "datasets" / "tools.toml")
     monkeypatch.delenv(images.BASE_VARIABLE, raising=False)
-    monkeypatch.setattr(
-        images.identity, "of", lambda engine, name, _known: engine.present.get(name)
-    )
+    monkeypatch.setattr(images.identity, "of", lambda engine, name: engine.present.get(name))
     return root
 
 

@@ -308,9 +308,6 @@ class Engine:
     ids: dict[str, str]
     name: str = "podman"
 
-    def image_id(self, reference: str) -> str | None:
-        return self.ids.get(reference)
-
 
 @pytest.mark.parametrize(
     ("ids", "wrong", "not_checked"),
@@ -334,6 +331,7 @@ def test_images_are_compared_where_an_engine_answers(
         return Engine(ids)
 
     monkeypatch.setattr(checkout.engine, "find", find)
+    monkeypatch.setattr(checkout.identity, "of", lambda engine, name: engine.ids.get(name))
     found = check(made(tmp_path / "smoke", IMAGES))
     for told, expected in ((found.wrong, wrong), (found.unchecked, not_checked)):
         assert len(told) == len(expected)

@@ -17,6 +17,7 @@ from typing import IO, Any
 
 from bench.containers.engine import Engine, cause
 from bench.data import readers
+from bench.data.sources import cache_folder
 from bench.errors import DataError, MachineError
 from bench.grid.keys import digest
 from bench.grid.store import write_atomic
@@ -31,7 +32,7 @@ _PART_BYTES = 2**20
 _HINT = "nox -s doctor checks the engine"
 
 
-def of(engine: Engine, reference: str, known: Path) -> str | None:
+def of(engine: Engine, reference: str, known: Path | None = None) -> str | None:
     """SHA-256 of an image's file tree and settings; None where the image is not here.
 
     Covers each file's path, kind, mode, owner and content, and the environment, command,
@@ -40,8 +41,8 @@ def of(engine: Engine, reference: str, known: Path) -> str | None:
     Args:
         engine: the engine that holds the image.
         reference: its name, tag or id.
-        known: a folder that keeps identities by the engine's own digest: hashing all files
-            takes seconds. One that cannot be written keeps none.
+        known: a folder that keeps identities by the engine's own digest, as hashing all files
+            takes seconds; the kit's cache by default. One that cannot be written keeps none.
 
     Raises:
         MachineError: the engine cannot hand the files out.
@@ -50,6 +51,7 @@ def of(engine: Engine, reference: str, known: Path) -> str | None:
     if told.returncode != 0:
         return None
     described = readers.parse_json(told.stdout, f"{engine.name} image inspect {reference}")[0]
+    known = known or cache_folder().resolve() / "images" / "identities"
     kept = known / str(described["Id"]).removeprefix("sha256:")
     try:
         text = readers.read_text(kept).strip()

@@ -152,8 +152,7 @@ def outdated(engine: Engine, wanted: Wanted) -> list[str]:
 
 
 def _inspect(engine: Engine, name: str, reference: str) -> Image | None:
-    known = cache_folder().resolve() / "images" / "identities"
-    found = identity.of(engine, reference, known)
+    found = identity.of(engine, reference)
     if found is None:
         return None
     size = engine.call("image", "inspect", "--format", "{{.Size}}", reference).stdout

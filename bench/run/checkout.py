@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from bench import places
-from bench.containers import engine
+from bench.containers import engine, identity
 from bench.data import hub, readers, sources
 from bench.errors import BenchError, DataError, MachineError
 from bench.grid import changes, keys
@@ -166,7 +166,7 @@ def _images(made: _Made, folder: Path) -> Iterator[Finding]:
             yield unchecked(stored.id, "its provenance names no image")
             continue
         if reference not in known:
-            known[reference] = here.image_id(reference)
+            known[reference] = identity.of(here, reference)
         if known[reference] is None:
             yield unchecked(reference, f"{here.name} has no such image: nox -s images builds it")
         elif known[reference] != wanted.removeprefix("sha256:"):
