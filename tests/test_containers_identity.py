@@ -92,7 +92,7 @@ def test_settings_are_told_alike_by_every_engine() -> None:
 def engine(folder: Path, id_: str = "sha256:" + "a" * 64, export: str = 'cat "$0.tar"') -> Engine:
     """An engine of one image, which notes each export."""
     program = folder / "podman"
-    (folder / "podman.json").write_text(json.dumps([{"Id": id_, "Config": CONFIG}]))
+    (folder / "podman.json").write_text(json.dumps([{"Id": id_, "Config": CONFIG, "Size": 7}]))
     (folder / "podman.tar").write_bytes(archive(file("bin/tool")))
     program.write_text(
         "#!/bin/sh\ncase $1 in\n"

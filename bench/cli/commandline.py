@@ -37,7 +37,7 @@ EXAMPLES: Mapping[str, tuple[str, ...]] = {
         "bench score --generations answers.jsonl --task generation --language python "
         "--csv scores.csv",
     ),
-    "compare": ("bench compare reports/smoke reports/again/smoke",),
+    "compare": ("bench compare reports/smoke before.tar.gz",),
     "verify": ("bench verify reports/smoke", "bench verify reports/smoke --like reports/again"),
     "reanalyse": ("bench reanalyse --mirror DIR --markdown statistics.md",),
     "claims": ("bench claims --mirror DIR --json claims.json",),

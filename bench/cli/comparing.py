@@ -5,16 +5,16 @@ from __future__ import annotations
 import argparse
 import json
 import sys
-from pathlib import Path
 
 from bench import places
+from bench.cli import paths
 from bench.cli.console import out
 from bench.data.sources import data_folder
 from bench.errors import BenchError, DataError
 
-_EPILOG = """\
-exit code: 0 nothing is worse, 1 something is worse, 2 not comparable (one line says why)
-example:   bench compare reports/smoke before.tar.gz
+_ABOUT = """\
+Compare two runs problem by problem, or one with the published values.
+Exit code: 0 nothing is worse, 1 something is worse, 2 not comparable (one line says why).
 """
 
 
@@ -23,14 +23,16 @@ def declare(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> No
     one = commands.add_parser(
         "compare",
         help="what two runs differ in, and what is better or worse in the second",
-        epilog=_EPILOG,
-        formatter_class=argparse.RawDescriptionHelpFormatter,
+        description=_ABOUT,
     )
     one.add_argument(
-        "a", type=Path, metavar="A", help="folder or archive of a run, or the name of a study's"
+        "a",
+        type=paths.path,
+        metavar="A",
+        help="folder or archive of a run, or the name of a study's",
     )
     one.add_argument(
-        "b", type=Path, metavar="B", nargs="?", help="the run that is judged, on A's problems"
+        "b", type=paths.path, metavar="B", nargs="?", help="the run that is judged, on A's problems"
     )
     one.add_argument(
         "--published",
@@ -39,12 +41,14 @@ def declare(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> No
     )
     one.add_argument(
         "--results",
-        type=Path,
+        type=paths.path,
         default=places.reports(),
         metavar="DIR",
         help="where runs are kept (default: reports/)",
     )
-    one.add_argument("--mirror", type=Path, metavar="DIR", help="folder with the published values")
+    one.add_argument(
+        "--mirror", type=paths.path, metavar="DIR", help="folder with the published values"
+    )
     one.add_argument("--full", action="store_true", help="every comparison, problem and cost")
     one.add_argument("--json", action="store_true", help="machine-readable")
     one.set_defaults(command=compare)

@@ -24,7 +24,7 @@ from bench.grid.store import write_atomic
 
 #: What engines put into a container: mount points, and files that name the machine.
 _ENGINES_OWN = re.compile(
-    r"(dev|proc|sys|build)(/.*)?|run/\.containerenv|run/secrets|\.dockerenv"
+    r"(dev|proc|sys)(/.*)?|build|run/\.containerenv|run/secrets|\.dockerenv"
     r"|etc/(hosts|hostname|resolv\.conf|mtab)"
 )
 _CAPABILITIES = "SCHILY.xattr.security.capability"
@@ -32,8 +32,8 @@ _PART_BYTES = 2**20
 _HINT = "nox -s doctor checks the engine"
 
 
-def of(engine: Engine, reference: str, known: Path | None = None) -> str | None:
-    """SHA-256 of an image's file tree and settings; None where the image is not here.
+def of(engine: Engine, reference: str, known: Path | None = None) -> tuple[str, int] | None:
+    """SHA-256 of an image's file tree and settings, and its size in bytes; None if it is not here.
 
     Covers each file's path, kind, mode, owner and content, and the environment, command,
     folder and user that the image sets. Leaves out times, layers and labels.
@@ -62,7 +62,7 @@ def of(engine: Engine, reference: str, known: Path | None = None) -> str | None:
         with contextlib.suppress(OSError):
             known.mkdir(parents=True, exist_ok=True)
             write_atomic(kept, f"{text}\n".encode())
-    return text
+    return text, int(described["Size"])
 
 
 def settings(config: Mapping[str, Any]) -> dict[str, Any]:

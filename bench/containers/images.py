@@ -153,10 +153,7 @@ def outdated(engine: Engine, wanted: Wanted) -> list[str]:
 
 def _inspect(engine: Engine, name: str, reference: str) -> Image | None:
     found = identity.of(engine, reference)
-    if found is None:
-        return None
-    size = engine.call("image", "inspect", "--format", "{{.Size}}", reference).stdout
-    return Image(name, reference, found, int(size))
+    return None if found is None else Image(name, reference, *found)
 
 
 def ensure(

@@ -166,7 +166,8 @@ def _images(made: _Made, folder: Path) -> Iterator[Finding]:
             yield unchecked(stored.id, "its provenance names no image")
             continue
         if reference not in known:
-            known[reference] = identity.of(here, reference)
+            found = identity.of(here, reference)
+            known[reference] = None if found is None else found[0]
         if known[reference] is None:
             yield unchecked(reference, f"{here.name} has no such image: nox -s images builds it")
         elif known[reference] != wanted.removeprefix("sha256:"):
